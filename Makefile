@@ -1,0 +1,52 @@
+# `make help` lists what there is to do. Needs Python 3.11 or later with pip, and make; everything else goes into .venv.
+
+# The first interpreter that is new enough: `make up PYTHON=/path/to/python` picks another.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+BIN := .venv/bin
+PACKAGES := packages/waypost-client packages/waypost packages/omnichannel
+EDITABLE := $(addprefix --editable ,$(PACKAGES))
+PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint bench lock clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+up: .venv/run ## Set up .venv and run the platform of platform.toml in the foreground; Ctrl-C drains and stops it.
+	@exec $(BIN)/waypost up platform.toml
+
+test: .venv/dev ## Set up .venv and run every test.
+	$(BIN)/python -m pytest
+
+lint: .venv/dev ## Check style and types: ruff, mypy --strict.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/dev ## Measure, side by side, what the documentation gives figures for.
+	$(BIN)/python -m benchmarks
+
+lock: ## Write the lock files anew (needs uv).
+	requirements/lock.sh
+
+clean: ## Remove .venv and the platform's state.
+	rm -rf .venv var
+
+.venv/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or later found; install one, or name it: make up PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "creating .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/run: .venv/python requirements/run.txt $(PROJECTS)
+	@echo "installing what the platform needs, from requirements/run.txt"
+	@$(BIN)/pip --disable-pip-version-check install --require-hashes --requirement requirements/run.txt
+	@$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation $(EDITABLE)
+	@touch $@
+
+.venv/dev: .venv/run requirements/dev.txt
+	@echo "installing what the tests need, from requirements/dev.txt"
+	@$(BIN)/pip --disable-pip-version-check install --quiet --require-hashes --requirement requirements/dev.txt
+	@touch $@
