@@ -1,0 +1,1 @@
+"""What is registered: pure values and rules. No I/O, no clock, no asyncio."""

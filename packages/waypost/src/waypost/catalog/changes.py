@@ -1,0 +1,135 @@
+"""What can happen to the catalog: the vocabulary of the journal and of the feed to the nameserver.
+
+A change is a fact in the past tense. It carries whole values, so that applying it needs no rule and cannot fail.
+"""
+
+from typing import Final
+
+import msgspec
+
+from waypost.catalog.model import Health, Instance, Namespace, Service
+
+__all__ = [
+    "Cause",
+    "Change",
+    "HealthChanged",
+    "InstanceDeregistered",
+    "InstanceRegistered",
+    "NamespaceCreated",
+    "NamespaceDeleted",
+    "Operation",
+    "OperationFailed",
+    "Recorded",
+    "ServiceCreated",
+    "ServiceDeleted",
+    "change_from_bytes",
+    "change_to_bytes",
+]
+
+
+class NamespaceCreated(msgspec.Struct, frozen=True, tag=True):
+    """A namespace came to be."""
+
+    namespace: Namespace
+
+
+class NamespaceDeleted(msgspec.Struct, frozen=True, tag=True):
+    """A namespace, empty of services, is gone."""
+
+    namespace_id: str
+
+
+class ServiceCreated(msgspec.Struct, frozen=True, tag=True):
+    """A service came to be."""
+
+    service: Service
+
+
+class ServiceDeleted(msgspec.Struct, frozen=True, tag=True):
+    """A service, empty of instances, is gone."""
+
+    service_id: str
+
+
+class InstanceRegistered(msgspec.Struct, frozen=True, tag=True):
+    """An instance was registered, or replaced as a whole."""
+
+    instance: Instance
+
+
+class InstanceDeregistered(msgspec.Struct, frozen=True, tag=True):
+    """An instance is gone."""
+
+    service_id: str
+    instance_id: str
+
+
+class HealthChanged(msgspec.Struct, frozen=True, tag=True):
+    """An instance became healthy or unhealthy."""
+
+    service_id: str
+    instance_id: str
+    health: Health
+
+
+class OperationFailed(msgspec.Struct, frozen=True, tag=True):
+    """An accepted operation came to nothing; the catalog is as it was."""
+
+    code: str  # a member of Cloud Map's OperationStatus error codes
+    message: str
+
+
+Change = (
+    NamespaceCreated
+    | NamespaceDeleted
+    | ServiceCreated
+    | ServiceDeleted
+    | InstanceRegistered
+    | InstanceDeregistered
+    | HealthChanged
+    | OperationFailed
+)
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asked for a change, and why."""
+
+    call: str  # the API operation
+    by: str  # access key id of the caller, or "-" when the call was not signed
+    why: str = ""  # the caller's own words, from the header X-Waypost-Cause
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """An asynchronous operation of Cloud Map's API, kept with the change that it made."""
+
+    id: str
+    account: str
+    type: str  # CREATE_NAMESPACE, REGISTER_INSTANCE, …
+    targets: dict[str, str]  # NAMESPACE, SERVICE, INSTANCE → id
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """A change with its place in history. Revisions are dense: each is the last one plus one."""
+
+    revision: int
+    at_ms: int
+    change: Change
+    cause: Cause
+    operation: Operation | None = None
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final[msgspec.json.Decoder[Change]] = msgspec.json.Decoder(Change)
+
+
+def change_to_bytes(change: Change) -> bytes:
+    """Return a change as JSON, tagged with its kind."""
+    return _encoder.encode(change)
+
+
+def change_from_bytes(wire: bytes) -> Change:
+    """Return the change that ``change_to_bytes`` wrote.
+
+    :raises msgspec.ValidationError: it is not one.
+    """
+    return _decoder.decode(wire)

@@ -1,0 +1,372 @@
+"""What a caller can ask to be changed. Each command decides against a view of the catalog, and changes nothing itself.
+
+``decide`` either refuses with a :class:`~waypost.catalog.errors.CatalogError` or returns the change to record and what
+to answer. It is pure: time and chance come with the :class:`Moment`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from waypost.catalog import rules
+from waypost.catalog.changes import (
+    Change,
+    HealthChanged,
+    InstanceDeregistered,
+    InstanceRegistered,
+    NamespaceCreated,
+    NamespaceDeleted,
+    Operation,
+    OperationFailed,
+    ServiceCreated,
+    ServiceDeleted,
+)
+from waypost.catalog.errors import (
+    CustomHealthNotFound,
+    InstanceNotFound,
+    InvalidInput,
+    NamespaceAlreadyExists,
+    NamespaceNotFound,
+    ResourceInUse,
+    ServiceAlreadyExists,
+    ServiceNotFound,
+)
+from waypost.catalog.identifiers import Ids, arn
+from waypost.catalog.index import View
+from waypost.catalog.model import (
+    CustomHealthCheck,
+    DnsRecord,
+    Health,
+    HealthCheck,
+    Instance,
+    Namespace,
+    NamespaceType,
+    RoutingPolicy,
+    Service,
+    ServiceType,
+    encode_attributes,
+)
+
+__all__ = [
+    "Command",
+    "CreateNamespace",
+    "CreateService",
+    "Decision",
+    "DeleteNamespace",
+    "DeleteService",
+    "DeregisterInstance",
+    "Moment",
+    "RegisterInstance",
+    "UpdateHealth",
+    "find_instance",
+    "find_namespace",
+    "find_service",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+DEFAULT_SOA_TTL_S = {NamespaceType.DNS_PRIVATE: 15, NamespaceType.DNS_PUBLIC: 60}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a decision is taken, and what its change will be numbered."""
+
+    now_ms: int
+    revision: int  # that the change gets if the batch is committed
+    ids: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[T_co]):
+    """What to record, if anything, and what to answer."""
+
+    answer: T_co
+    change: Change | None = None
+    operation: Operation | None = None
+
+
+class Command(Protocol[T_co]):
+    """One request for a change."""
+
+    def decide(self, view: View, moment: Moment) -> Decision[T_co]:
+        """Return what follows from the request.
+
+        :raises CatalogError: it is refused.
+        """
+
+
+def find_namespace(view: View, namespace_id: str) -> Namespace:
+    """Return a namespace, or raise NamespaceNotFound."""
+    namespace = view.get_namespace(namespace_id)
+    if namespace is None:
+        raise NamespaceNotFound(f"Namespace not found: {namespace_id}")
+    return namespace
+
+
+def find_service(view: View, service_id: str) -> Service:
+    """Return a service, or raise ServiceNotFound."""
+    service = view.get_service(service_id)
+    if service is None:
+        raise ServiceNotFound(f"Service not found: {service_id}")
+    return service
+
+
+def find_instance(view: View, service_id: str, instance_id: str) -> Instance:
+    """Return an instance of a service that exists, or raise InstanceNotFound."""
+    instance = view.get_instance(service_id, instance_id)
+    if instance is None:
+        raise InstanceNotFound(f"Instance not found: {instance_id} in service {service_id}")
+    return instance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateNamespace:
+    """Create a namespace; answers the operation's id.
+
+    As on AWS, a private DNS namespace of a name that its VPC already has is accepted, and its operation fails.
+    """
+
+    account: str
+    region: str
+    name: str
+    type: NamespaceType
+    vpc: str | None = None
+    description: str | None = None
+    creator_request_id: str | None = None
+    soa_ttl_s: int | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+    def decide(self, view: View, moment: Moment) -> Decision[str]:
+        if self.type is not NamespaceType.HTTP:
+            rules.check_dns_name(self.name)
+        mine = [each for each in view.namespaces() if (each.account, each.region) == (self.account, self.region)]
+        rival = next((each for each in mine if self._is_rival(each)), None)
+        if rival is not None and self._is_same_request(rival):
+            return Decision(rival.operation)
+        operation_id = moment.ids.operation(moment.now_ms)
+        if rival is not None and self.type is NamespaceType.DNS_PRIVATE:
+            return self._refused_zone(rival, operation_id)
+        if rival is not None:
+            raise NamespaceAlreadyExists(f"Namespace already exists: {self.name}", rival.id, rival.creator_request_id)
+        taken = any(each.http_name == self.name for each in mine)
+        namespace = Namespace(
+            id=moment.ids.namespace(),
+            account=self.account,
+            region=self.region,
+            name=self.name,
+            http_name=moment.ids.http_name(self.name) if taken else self.name,
+            type=self.type,
+            vpc=self.vpc,
+            hosted_zone=None if self.type is NamespaceType.HTTP else moment.ids.hosted_zone(),
+            soa_ttl_s=DEFAULT_SOA_TTL_S.get(self.type) if self.soa_ttl_s is None else self.soa_ttl_s,
+            description=self.description or None,
+            creator_request_id=self.creator_request_id,
+            created_ms=moment.now_ms,
+            operation=operation_id,
+            tags=self.tags,
+        )
+        operation = self._operation(operation_id, {"NAMESPACE": namespace.id})
+        return Decision(operation_id, NamespaceCreated(namespace), operation)
+
+    def _is_rival(self, other: Namespace) -> bool:
+        if other.type is not self.type:
+            return False
+        if self.type is NamespaceType.HTTP:
+            return other.name == self.name
+        return other.name.lower() == self.name.lower() and other.vpc == self.vpc
+
+    def _is_same_request(self, other: Namespace) -> bool:
+        same_token = self.creator_request_id is not None and other.creator_request_id == self.creator_request_id
+        if same_token and (other.name, other.description or "") != (self.name, self.description or ""):
+            raise InvalidInput("CreatorRequestId was used before with other parameters: give each request its own.")
+        return same_token
+
+    def _refused_zone(self, rival: Namespace, operation_id: str) -> Decision[str]:
+        message = (
+            f"The VPC {self.vpc} in region {self.region} has already been associated with the hosted zone "
+            f"{rival.hosted_zone} with the same domain name. (Error Code: ConflictingDomainExists)"
+        )
+        failed = OperationFailed("CANNOT_CREATE_HOSTED_ZONE", message)
+        return Decision(operation_id, failed, self._operation(operation_id, {}))
+
+    def _operation(self, operation_id: str, targets: dict[str, str]) -> Operation:
+        return Operation(id=operation_id, account=self.account, type="CREATE_NAMESPACE", targets=targets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteNamespace:
+    """Delete a namespace that holds no service; answers the operation's id."""
+
+    namespace_id: str
+
+    def decide(self, view: View, moment: Moment) -> Decision[str]:
+        namespace = find_namespace(view, self.namespace_id)
+        services = view.service_count(namespace.id)
+        if services:
+            raise ResourceInUse(
+                f"Namespace contains {services} registered service(s); delete the services before the namespace"
+            )
+        operation_id = moment.ids.operation(moment.now_ms)
+        targets = {"NAMESPACE": namespace.id}
+        operation = Operation(id=operation_id, account=namespace.account, type="DELETE_NAMESPACE", targets=targets)
+        return Decision(operation_id, NamespaceDeleted(namespace.id), operation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateService:
+    """Create a service; answers it."""
+
+    account: str
+    region: str
+    namespace_id: str
+    name: str
+    type: ServiceType | None = None  # None: DNS_HTTP where there are records, HTTP otherwise
+    description: str | None = None
+    dns_config: bool = False
+    records: tuple[DnsRecord, ...] = ()
+    routing: RoutingPolicy = RoutingPolicy.MULTIVALUE
+    health_check: HealthCheck | None = None
+    custom_health_check: bool = False
+    creator_request_id: str | None = None
+    namespace_in_dns_config: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+
+    def decide(self, view: View, moment: Moment) -> Decision[Service]:
+        namespace = find_namespace(view, self.namespace_id)
+        rules.check_service(
+            namespace,
+            name=self.name,
+            type_=self.type,
+            dns_config=self.dns_config,
+            records=self.records,
+            routing=self.routing,
+            health_check=self.health_check,
+            custom_health_check=self.custom_health_check,
+        )
+        wanted = self._service(moment)
+        present = view.get_service_named(namespace, self.name)
+        if present is None:
+            return Decision(wanted, ServiceCreated(wanted))
+        if self.creator_request_id is None or present.creator_request_id != self.creator_request_id:
+            raise ServiceAlreadyExists(
+                f"Service already exists: {self.name} in namespace {namespace.id}",
+                present.id,
+                arn("service", present.region, present.account, present.id),
+                present.creator_request_id,
+            )
+        if self._substance(wanted) != self._substance(present):
+            raise InvalidInput("CreatorRequestId was used before with other parameters: give each request its own.")
+        return Decision(present)
+
+    def _service(self, moment: Moment) -> Service:
+        return Service(
+            id=moment.ids.service(),
+            account=self.account,
+            region=self.region,
+            namespace_id=self.namespace_id,
+            name=self.name,
+            type=ServiceType.DNS_HTTP if self.records else ServiceType.HTTP,
+            description=self.description or None,
+            records=self.records,
+            routing=self.routing,
+            health_check=self.health_check,
+            custom_health_check=CustomHealthCheck() if self.custom_health_check else None,
+            creator_request_id=self.creator_request_id,
+            created_ms=moment.now_ms,
+            namespace_in_dns_config=self.namespace_in_dns_config,
+            tags=self.tags,
+        )
+
+    @staticmethod
+    def _substance(service: Service) -> tuple[object, ...]:
+        return (
+            service.name,
+            service.type,
+            service.description,
+            service.records,
+            service.routing,
+            service.health_check,
+            service.custom_health_check,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteService:
+    """Delete a service that holds no instance."""
+
+    service_id: str
+
+    def decide(self, view: View, moment: Moment) -> Decision[None]:
+        service = find_service(view, self.service_id)
+        if view.instance_count(service.id):
+            raise ResourceInUse(
+                "Service contains registered instances; delete the instances before deleting the service"
+            )
+        return Decision(None, ServiceDeleted(service.id))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterInstance:
+    """Register an instance, or replace the one of that id with all its attributes; answers the operation's id."""
+
+    service_id: str
+    instance_id: str
+    attributes: Mapping[str, str]
+    creator_request_id: str | None = None
+
+    def decide(self, view: View, moment: Moment) -> Decision[str]:
+        service = find_service(view, self.service_id)
+        namespace = find_namespace(view, service.namespace_id)
+        rules.check_attributes(namespace, service, self.instance_id, self.attributes)
+        health = rules.initial_health(service, self.attributes)
+        instance = Instance(
+            service_id=service.id,
+            id=self.instance_id,
+            attributes=encode_attributes(self.attributes),
+            health=health,
+            proven=health is not Health.UNHEALTHY,
+            generation=moment.revision,
+            creator_request_id=self.creator_request_id,
+        )
+        operation = _instance_operation("REGISTER_INSTANCE", service, self.instance_id, moment)
+        return Decision(operation.id, InstanceRegistered(instance), operation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeregisterInstance:
+    """Take an instance away; answers the operation's id."""
+
+    service_id: str
+    instance_id: str
+
+    def decide(self, view: View, moment: Moment) -> Decision[str]:
+        service = find_service(view, self.service_id)
+        instance = find_instance(view, service.id, self.instance_id)
+        operation = _instance_operation("DEREGISTER_INSTANCE", service, instance.id, moment)
+        return Decision(operation.id, InstanceDeregistered(service.id, instance.id), operation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateHealth:
+    """Take the caller's word for an instance's health, where the service was created so."""
+
+    service_id: str
+    instance_id: str
+    health: Health
+
+    def decide(self, view: View, moment: Moment) -> Decision[None]:
+        service = find_service(view, self.service_id)
+        if service.custom_health_check is None:
+            raise CustomHealthNotFound(
+                f"Service {service.id} has no custom health check: create it with HealthCheckCustomConfig."
+            )
+        instance = find_instance(view, service.id, self.instance_id)
+        if instance.health is self.health:
+            return Decision(None)
+        return Decision(None, HealthChanged(service.id, instance.id, self.health))
+
+
+def _instance_operation(type_: str, service: Service, instance_id: str, moment: Moment) -> Operation:
+    operation_id = moment.ids.operation(moment.now_ms)
+    targets = {"INSTANCE": instance_id, "SERVICE": service.id}
+    return Operation(id=operation_id, account=service.account, type=type_, targets=targets)

@@ -1,0 +1,63 @@
+"""Ids and ARNs, formed as AWS forms them. Pure: the source of chance and the time are passed in."""
+
+import random
+from typing import Final, Literal
+
+__all__ = ["Ids", "arn", "operation_id", "resource_id"]
+
+ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
+DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+Kind = Literal["namespace", "service"]
+
+
+class Ids:
+    """Makes ids that are never used again. Give it ``random.SystemRandom()`` outside a simulation."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+
+    def _letters(self, count: int, alphabet: str = ALPHABET) -> str:
+        return "".join(self._chance.choices(alphabet, k=count))
+
+    def namespace(self) -> str:
+        return f"ns-{self._letters(16)}"
+
+    def service(self) -> str:
+        return f"srv-{self._letters(16)}"
+
+    def hosted_zone(self) -> str:
+        return "Z" + self._letters(20, ALPHABET.upper())
+
+    def http_name(self, name: str) -> str:
+        """Return another HttpName for a namespace whose name is taken: a dash and 16 letters are added."""
+        return f"{name}-{self._letters(16)}"
+
+    def operation(self, now_ms: int) -> str:
+        return operation_id(self._letters(32), now_ms)
+
+
+def operation_id(target: str, now_ms: int) -> str:
+    """Return an operation id: 32 of [a-z0-9], a dash, the time in milliseconds as eight base-36 digits."""
+    digits = ""
+    rest = now_ms
+    for _ in range(8):
+        rest, digit = divmod(rest, 36)
+        digits = DIGITS[digit] + digits
+    return f"{target}-{digits}"
+
+
+def arn(kind: Kind, region: str, account: str, identifier: str) -> str:
+    """Return the ARN of a namespace or service."""
+    partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    return f"arn:{partition}:servicediscovery:{region}:{account}:{kind}/{identifier}"
+
+
+def resource_id(kind: Kind, id_or_arn: str, *, region: str, account: str) -> str:
+    """Return the id in an ARN of this account and region, or what was given when it is no such ARN.
+
+    An ARN of another account, region or kind stays as it is: no resource has such an id, so it will not be found.
+    """
+    prefix, slash, identifier = id_or_arn.partition("/")
+    if slash and id_or_arn == arn(kind, region, account, identifier) and prefix:
+        return identifier
+    return id_or_arn

@@ -1,0 +1,257 @@
+"""The catalog in memory: apply changes, look things up. One owner changes it; readers never wait."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+import msgspec
+
+from waypost.catalog.changes import (
+    Change,
+    HealthChanged,
+    InstanceDeregistered,
+    InstanceRegistered,
+    NamespaceCreated,
+    NamespaceDeleted,
+    OperationFailed,
+    ServiceCreated,
+    ServiceDeleted,
+)
+from waypost.catalog.model import Health, Instance, Namespace, NamespaceType, Service
+
+__all__ = ["Catalog", "Draft", "ServiceEntry", "View", "changed_health", "folded_name"]
+
+
+class View(Protocol):
+    """What the rules may ask. A miss is None; nothing raises."""
+
+    def get_namespace(self, namespace_id: str) -> Namespace | None: ...
+    def namespaces(self) -> Iterator[Namespace]: ...
+    def get_service(self, service_id: str) -> Service | None: ...
+    def get_service_named(self, namespace: Namespace, name: str) -> Service | None: ...
+    def service_count(self, namespace_id: str) -> int: ...
+    def get_instance(self, service_id: str, instance_id: str) -> Instance | None: ...
+    def instance_count(self, service_id: str) -> int: ...
+
+
+def folded_name(namespace_type: NamespaceType, name: str) -> str:
+    """Return a service's name as its namespace compares it: DNS ignores case, HTTP does not."""
+    return name if namespace_type is NamespaceType.HTTP else name.lower()
+
+
+def changed_health(instance: Instance, health: Health) -> Instance:
+    """Return the instance with another health; once healthy it stays proven."""
+    return msgspec.structs.replace(instance, health=health, proven=instance.proven or health is Health.HEALTHY)
+
+
+@dataclass(slots=True, kw_only=True)
+class ServiceEntry:
+    """A service with what is registered in it."""
+
+    service: Service
+    instances_revision: int  # of the last registration or deregistration, or of the service's creation
+    instances: dict[str, Instance] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Catalog:
+    """Everything that is registered, as of one revision."""
+
+    revision: int = 0
+    namespace_of: dict[str, Namespace] = field(default_factory=dict)
+    entry_of: dict[str, ServiceEntry] = field(default_factory=dict)
+    service_ids: dict[str, dict[str, str]] = field(default_factory=dict)  # namespace id → folded name → service id
+    http_names: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (account, region, HttpName) → id
+
+    def get_namespace(self, namespace_id: str) -> Namespace | None:
+        return self.namespace_of.get(namespace_id)
+
+    def namespaces(self) -> Iterator[Namespace]:
+        return iter(self.namespace_of.values())
+
+    def get_namespace_by_http_name(self, account: str, region: str, http_name: str) -> Namespace | None:
+        namespace_id = self.http_names.get((account, region, http_name))
+        return None if namespace_id is None else self.namespace_of[namespace_id]
+
+    def get_service(self, service_id: str) -> Service | None:
+        entry = self.entry_of.get(service_id)
+        return None if entry is None else entry.service
+
+    def get_entry(self, service_id: str) -> ServiceEntry | None:
+        return self.entry_of.get(service_id)
+
+    def get_entry_named(self, namespace: Namespace, name: str) -> ServiceEntry | None:
+        service_id = self.service_ids[namespace.id].get(folded_name(namespace.type, name))
+        return None if service_id is None else self.entry_of[service_id]
+
+    def get_service_named(self, namespace: Namespace, name: str) -> Service | None:
+        entry = self.get_entry_named(namespace, name)
+        return None if entry is None else entry.service
+
+    def services_of(self, namespace_id: str) -> list[ServiceEntry]:
+        """Return the services of a namespace, in order of creation."""
+        return [self.entry_of[service_id] for service_id in self.service_ids.get(namespace_id, {}).values()]
+
+    def service_count(self, namespace_id: str) -> int:
+        return len(self.service_ids.get(namespace_id, ()))
+
+    def get_instance(self, service_id: str, instance_id: str) -> Instance | None:
+        entry = self.entry_of.get(service_id)
+        return None if entry is None else entry.instances.get(instance_id)
+
+    def instance_count(self, service_id: str) -> int:
+        entry = self.entry_of.get(service_id)
+        return 0 if entry is None else len(entry.instances)
+
+    def load(self, revision: int, namespaces: Iterable[Namespace], services: Iterable[tuple[Service, int]]) -> None:
+        """Begin from a stored state: namespaces, and services with their instances revision; instances follow."""
+        self.revision = revision
+        for namespace in namespaces:
+            self.add_namespace(namespace)
+        for service, instances_revision in services:
+            self.add_service(service, instances_revision)
+
+    def add_namespace(self, namespace: Namespace) -> None:
+        self.namespace_of[namespace.id] = namespace
+        self.service_ids[namespace.id] = {}
+        self.http_names[namespace.account, namespace.region, namespace.http_name] = namespace.id
+
+    def add_service(self, service: Service, instances_revision: int) -> None:
+        namespace = self.namespace_of[service.namespace_id]
+        self.entry_of[service.id] = ServiceEntry(service=service, instances_revision=instances_revision)
+        self.service_ids[namespace.id][folded_name(namespace.type, service.name)] = service.id
+
+    def add_instance(self, instance: Instance) -> None:
+        self.entry_of[instance.service_id].instances[instance.id] = instance
+
+    def apply(self, revision: int, change: Change) -> None:
+        """Take a change in. Revisions come one after the other; a gap is a defect of the caller.
+
+        :raises ValueError: ``revision`` is not the next one.
+        """
+        if revision != self.revision + 1:
+            raise ValueError(f"revision {revision} does not follow {self.revision}")
+        match change:
+            case NamespaceCreated(namespace):
+                self.add_namespace(namespace)
+            case NamespaceDeleted(namespace_id):
+                gone = self.namespace_of.pop(namespace_id)
+                del self.service_ids[namespace_id]
+                del self.http_names[gone.account, gone.region, gone.http_name]
+            case ServiceCreated(service):
+                self.add_service(service, revision)
+            case ServiceDeleted(service_id):
+                service = self.entry_of.pop(service_id).service
+                namespace = self.namespace_of[service.namespace_id]
+                del self.service_ids[namespace.id][folded_name(namespace.type, service.name)]
+            case InstanceRegistered(instance):
+                self.add_instance(instance)
+                self.entry_of[instance.service_id].instances_revision = revision
+            case InstanceDeregistered(service_id, instance_id):
+                entry = self.entry_of[service_id]
+                del entry.instances[instance_id]
+                entry.instances_revision = revision
+            case HealthChanged(service_id, instance_id, health):
+                instances = self.entry_of[service_id].instances
+                instances[instance_id] = changed_health(instances[instance_id], health)
+            case OperationFailed():
+                pass
+            case _:
+                assert_never(change)
+        self.revision = revision
+
+
+class Draft:
+    """The catalog as it would be with the changes of one batch, none of them committed yet.
+
+    It is laid over a :class:`Catalog` that it never touches: dropping it leaves no trace.
+    """
+
+    def __init__(self, base: Catalog) -> None:
+        self.base = base
+        self.revision = base.revision
+        self._namespaces: dict[str, Namespace | None] = {}
+        self._services: dict[str, Service | None] = {}
+        self._service_ids: dict[tuple[str, str], str | None] = {}
+        self._instances: dict[tuple[str, str], Instance | None] = {}
+        self._service_delta: dict[str, int] = {}
+        self._instance_delta: dict[str, int] = {}
+
+    def get_namespace(self, namespace_id: str) -> Namespace | None:
+        if namespace_id in self._namespaces:
+            return self._namespaces[namespace_id]
+        return self.base.get_namespace(namespace_id)
+
+    def namespaces(self) -> Iterator[Namespace]:
+        for namespace in self.base.namespaces():
+            if namespace.id not in self._namespaces:
+                yield namespace
+        yield from (namespace for namespace in self._namespaces.values() if namespace is not None)
+
+    def get_service(self, service_id: str) -> Service | None:
+        if service_id in self._services:
+            return self._services[service_id]
+        return self.base.get_service(service_id)
+
+    def get_service_named(self, namespace: Namespace, name: str) -> Service | None:
+        key = (namespace.id, folded_name(namespace.type, name))
+        if key in self._service_ids:
+            service_id = self._service_ids[key]
+            return None if service_id is None else self.get_service(service_id)
+        if self.base.get_namespace(namespace.id) is None:
+            return None
+        return self.base.get_service_named(namespace, name)
+
+    def service_count(self, namespace_id: str) -> int:
+        return self.base.service_count(namespace_id) + self._service_delta.get(namespace_id, 0)
+
+    def get_instance(self, service_id: str, instance_id: str) -> Instance | None:
+        key = (service_id, instance_id)
+        if key in self._instances:
+            return self._instances[key]
+        return self.base.get_instance(service_id, instance_id)
+
+    def instance_count(self, service_id: str) -> int:
+        return self.base.instance_count(service_id) + self._instance_delta.get(service_id, 0)
+
+    def apply(self, change: Change) -> int:
+        """Take a change in and return the revision that it will have if the batch is committed."""
+        match change:
+            case NamespaceCreated(namespace):
+                self._namespaces[namespace.id] = namespace
+            case NamespaceDeleted(namespace_id):
+                self._namespaces[namespace_id] = None
+            case ServiceCreated(service):
+                self._put_service(service, service.id, +1)
+                self._services[service.id] = service
+            case ServiceDeleted(service_id):
+                gone = self.get_service(service_id)
+                assert gone is not None, "the rules delete only what is there"
+                self._put_service(gone, None, -1)
+                self._services[service_id] = None
+            case InstanceRegistered(instance):
+                self._put_instance(instance.service_id, instance.id, instance)
+            case InstanceDeregistered(service_id, instance_id):
+                self._put_instance(service_id, instance_id, None)
+            case HealthChanged(service_id, instance_id, health):
+                present = self.get_instance(service_id, instance_id)
+                assert present is not None, "the rules judge only what is there"
+                self._instances[service_id, instance_id] = changed_health(present, health)
+            case OperationFailed():
+                pass
+            case _:
+                assert_never(change)
+        self.revision += 1
+        return self.revision
+
+    def _put_service(self, service: Service, service_id: str | None, delta: int) -> None:
+        namespace = self.get_namespace(service.namespace_id)
+        assert namespace is not None, "a service has a namespace"
+        self._service_ids[namespace.id, folded_name(namespace.type, service.name)] = service_id
+        self._service_delta[namespace.id] = self._service_delta.get(namespace.id, 0) + delta
+
+    def _put_instance(self, service_id: str, instance_id: str, instance: Instance | None) -> None:
+        before = self.get_instance(service_id, instance_id) is not None
+        self._instances[service_id, instance_id] = instance
+        delta = (instance is not None) - before
+        self._instance_delta[service_id] = self._instance_delta.get(service_id, 0) + delta

@@ -1,0 +1,208 @@
+"""What a service and an instance may look like: the rules that Cloud Map's API model does not state as patterns.
+
+Limits of single members (lengths, patterns, enumerations) are checked at the API's edge from AWS's own model; here are
+the rules between members. Source: the Cloud Map API reference, CreateService and RegisterInstance.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+
+import dns.exception
+import dns.name
+
+from waypost.catalog.errors import InvalidInput
+from waypost.catalog.model import (
+    DnsRecord,
+    Health,
+    HealthCheck,
+    HealthCheckType,
+    Namespace,
+    NamespaceType,
+    RecordType,
+    RoutingPolicy,
+    Service,
+    ServiceType,
+)
+
+__all__ = [
+    "check_attributes",
+    "check_dns_name",
+    "check_service",
+    "initial_health",
+]
+
+IPV4: Final = "AWS_INSTANCE_IPV4"
+IPV6: Final = "AWS_INSTANCE_IPV6"
+PORT: Final = "AWS_INSTANCE_PORT"
+CNAME: Final = "AWS_INSTANCE_CNAME"
+ALIAS: Final = "AWS_ALIAS_DNS_NAME"
+EC2: Final = "AWS_EC2_INSTANCE_ID"
+INIT_HEALTH: Final = "AWS_INIT_HEALTH_STATUS"
+KNOWN: Final = frozenset({IPV4, IPV6, PORT, CNAME, ALIAS, EC2, INIT_HEALTH})
+
+CUSTOM_ATTRIBUTES: Final = 30  # per instance; those of AWS do not count
+ATTRIBUTES_SIZE: Final = 5_000  # characters of all keys and values together
+
+
+def check_dns_name(name: str) -> None:
+    """Refuse a name that DNS cannot carry: labels of 1 to 63 octets, 255 in all (RFC 1035 section 2.3.4).
+
+    :raises InvalidInput: it is not one.
+    """
+    try:
+        dns.name.from_text(name)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise InvalidInput(
+            f"'{name}' is not a DNS name ({error}). Use labels of 1 to 63 characters, separated by single dots, of at "
+            "most 253 characters in all."
+        ) from error
+
+
+def check_service(
+    namespace: Namespace,
+    *,
+    name: str,
+    type_: ServiceType | None,
+    dns_config: bool,
+    records: tuple[DnsRecord, ...],
+    routing: RoutingPolicy,
+    health_check: HealthCheck | None,
+    custom_health_check: bool,
+) -> None:
+    """Refuse a service that its namespace cannot have.
+
+    :raises InvalidInput: which rule is broken, and what would be right.
+    """
+    kinds = [record.type for record in records]
+    if dns_config and namespace.type is NamespaceType.HTTP:
+        raise InvalidInput(
+            "An HTTP namespace has no DNS: leave DnsConfig out, or create the service in a DNS namespace."
+        )
+    if dns_config and type_ is ServiceType.HTTP:
+        raise InvalidInput("When you specify an HTTP service, you can't include a DnsConfig element.")
+    if len(set(kinds)) < len(kinds):
+        raise InvalidInput("DnsConfig.DnsRecords names a record type twice: give each type once.")
+    for alone in (RecordType.CNAME, RecordType.SRV):
+        if alone in kinds and len(kinds) > 1:
+            raise InvalidInput(f"A service with {alone} records can have no other record type: leave the others out.")
+    if RecordType.CNAME in kinds and routing is RoutingPolicy.MULTIVALUE:
+        raise InvalidInput("CNAME records need DnsConfig.RoutingPolicy WEIGHTED: MULTIVALUE cannot answer them.")
+    _check_health_kinds(namespace, kinds, health_check, custom_health_check)
+    if records:
+        check_dns_name(f"{name}.{namespace.name}")
+
+
+def check_attributes(namespace: Namespace, service: Service, instance_id: str, attributes: Mapping[str, str]) -> None:
+    """Refuse attributes that do not describe an instance of this service.
+
+    :raises InvalidInput: which attribute is wrong or missing, and what would be right.
+    """
+    _check_sizes(attributes)
+    for key in attributes:
+        if key.upper().startswith("AWS_") and key.upper() not in KNOWN:
+            raise InvalidInput(f"Attribute '{key}': the prefix AWS_ is reserved; choose another key.")
+    _check_values(attributes)
+    if EC2 in attributes:
+        _check_ec2(namespace, attributes)
+    missing = _missing(service, attributes)
+    if missing:
+        raise InvalidInput(f"Required attribute(s) {', '.join(missing)} are missing.")
+    if ALIAS in attributes:
+        _check_alias(service, attributes)
+    if any(record.type is RecordType.SRV for record in service.records):
+        check_dns_name(f"{instance_id}.{service.name}.{namespace.name}")
+
+
+def initial_health(service: Service, attributes: Mapping[str, str]) -> Health:
+    """Return what is known of an instance at the moment of its registration."""
+    if service.custom_health_check is not None:
+        return Health(attributes.get(INIT_HEALTH, "HEALTHY"))
+    return Health.HEALTHY if service.health_check is not None else Health.UNKNOWN
+
+
+def _check_health_kinds(
+    namespace: Namespace, kinds: list[RecordType], health_check: HealthCheck | None, custom_health_check: bool
+) -> None:
+    if health_check is None:
+        return
+    if custom_health_check:
+        raise InvalidInput("Give HealthCheckConfig or HealthCheckCustomConfig, not both.")
+    if namespace.type is NamespaceType.DNS_PRIVATE:
+        raise InvalidInput("HealthCheckConfig is not for private DNS namespaces: use HealthCheckCustomConfig.")
+    if RecordType.CNAME in kinds:
+        raise InvalidInput("A service with CNAME records can have no HealthCheckConfig.")
+    if health_check.type is HealthCheckType.TCP and health_check.path is not None:
+        raise InvalidInput("HealthCheckConfig.ResourcePath is for HTTP and HTTPS: leave it out with Type TCP.")
+
+
+def _check_sizes(attributes: Mapping[str, str]) -> None:
+    custom = sum(1 for key in attributes if not key.startswith("AWS_"))
+    if custom > CUSTOM_ATTRIBUTES:
+        raise InvalidInput(f"{custom} custom attributes are too many: give at most {CUSTOM_ATTRIBUTES}.")
+    size = sum(len(key) + len(value) for key, value in attributes.items())
+    if size > ATTRIBUTES_SIZE:
+        raise InvalidInput(f"The attributes have {size} characters in all: give at most {ATTRIBUTES_SIZE}.")
+
+
+def _check_values(attributes: Mapping[str, str]) -> None:
+    if IPV4 in attributes and not _is_ipv4(attributes[IPV4]):
+        raise InvalidInput(f"{IPV4} '{attributes[IPV4]}' is not an IPv4 address such as 192.0.2.44.")
+    if IPV6 in attributes and not _is_ipv6(attributes[IPV6]):
+        raise InvalidInput(f"{IPV6} '{attributes[IPV6]}' is not an IPv6 address such as 2001:db8::44.")
+    port = attributes.get(PORT)
+    if port is not None and not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise InvalidInput(f"{PORT} '{port}' is not a port: give a decimal number from 1 to 65535.")
+    for key in (CNAME, ALIAS):
+        if key in attributes:
+            check_dns_name(attributes[key])
+    health = attributes.get(INIT_HEALTH)
+    if health is not None and health not in ("HEALTHY", "UNHEALTHY"):
+        raise InvalidInput(f"{INIT_HEALTH} '{health}' is not known: give HEALTHY or UNHEALTHY.")
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        return str(ipaddress.IPv4Address(text)) == text
+    except ValueError:
+        return False
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return address.scope_id is None and address.ipv4_mapped is None
+
+
+def _missing(service: Service, attributes: Mapping[str, str]) -> list[str]:
+    if ALIAS in attributes:
+        return []
+    kinds = {record.type for record in service.records}
+    needed = [
+        key for key, kind in ((IPV4, RecordType.A), (IPV6, RecordType.AAAA), (CNAME, RecordType.CNAME)) if kind in kinds
+    ]
+    if RecordType.SRV in kinds or service.health_check is not None:
+        needed.append(PORT)
+    missing = [key for key in needed if key not in attributes]
+    if RecordType.SRV in kinds and IPV4 not in attributes and IPV6 not in attributes:
+        missing.append(f"{IPV4} or {IPV6}")
+    return missing
+
+
+def _check_alias(service: Service, attributes: Mapping[str, str]) -> None:
+    kinds = {record.type for record in service.records}
+    if not kinds or not kinds <= {RecordType.A, RecordType.AAAA} or service.routing is not RoutingPolicy.WEIGHTED:
+        raise InvalidInput(f"{ALIAS} needs a service with A or AAAA records and RoutingPolicy WEIGHTED.")
+    others = sorted(key for key in attributes if key.startswith("AWS_INSTANCE_"))
+    if others:
+        raise InvalidInput(f"{ALIAS} stands alone: leave {', '.join(others)} out.")
+
+
+def _check_ec2(namespace: Namespace, attributes: Mapping[str, str]) -> None:
+    if namespace.type is not NamespaceType.HTTP:
+        raise InvalidInput(f"{EC2} is for HTTP namespaces: give {IPV4} instead.")
+    others = sorted(key for key in attributes if key in KNOWN - {EC2, INIT_HEALTH})
+    if others:
+        raise InvalidInput(f"{EC2} can be accompanied by {INIT_HEALTH} alone: leave {', '.join(others)} out.")

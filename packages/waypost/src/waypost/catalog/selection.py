@@ -1,0 +1,30 @@
+"""Which instances of a service may be handed out. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from waypost.catalog.model import Health, Instance
+
+__all__ = ["Selection", "select_answerable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The instances that DNS answers with."""
+
+    instances: tuple[Instance, ...]
+    guarded: bool  # none is healthy: these are answered because answering nobody would be worse
+
+
+def select_answerable(instances: Iterable[Instance]) -> Selection:
+    """Return the healthy instances, or, if there is none, those that fail open.
+
+    Route 53 answers all when all are sick. Here that covers only instances that nobody supervises and that have been
+    healthy before: a supervised one is replaced instead, and one that never worked is no better than none.
+    """
+    present = tuple(instances)
+    healthy = tuple(instance for instance in present if instance.health is not Health.UNHEALTHY)
+    if healthy:
+        return Selection(healthy, guarded=False)
+    spared = tuple(instance for instance in present if instance.proven and not instance.supervised)
+    return Selection(spared, guarded=bool(spared))
