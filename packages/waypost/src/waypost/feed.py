@@ -1,0 +1,75 @@
+"""The feed from the registry to the nameserver: everything once, then each commit, each confirmed.
+
+Frames on a Unix stream socket: four octets of length, big-endian, then one MessagePack value. Only the two processes of
+one installation speak it, so it carries no version.
+"""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from waypost.catalog.changes import Change
+from waypost.catalog.model import Instance, Namespace, Service
+
+__all__ = ["Applied", "Batch", "Snapshot", "decode_applied", "decode_feed", "encode_frame", "read_frame"]
+
+LENGTH_OCTETS: Final = 4
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", kw_only=True):
+    """The whole catalog as of a revision: the first frame of every connection."""
+
+    revision: int
+    namespaces: list[Namespace]
+    services: list[tuple[Service, int]]  # each with its instances revision
+    instances: list[Instance]
+
+
+class Batch(msgspec.Struct, frozen=True, tag="batch", kw_only=True):
+    """What one commit changed: ``changes[i]`` has the revision ``first_revision + i``."""
+
+    first_revision: int
+    changes: list[Change]
+
+
+class Applied(msgspec.Struct, frozen=True, tag="applied", kw_only=True):
+    """The nameserver's word that its answers follow this revision."""
+
+    revision: int
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_feed_decoder: Final[msgspec.msgpack.Decoder[Snapshot | Batch]] = msgspec.msgpack.Decoder(Snapshot | Batch)
+_applied_decoder: Final = msgspec.msgpack.Decoder(Applied)
+
+
+def encode_frame(message: Snapshot | Batch | Applied) -> bytes:
+    """Return a message as a frame."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(LENGTH_OCTETS, "big") + body
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    """Return the body of the next frame.
+
+    :raises asyncio.IncompleteReadError: the other side is gone.
+    """
+    length = int.from_bytes(await reader.readexactly(LENGTH_OCTETS), "big")
+    return await reader.readexactly(length)
+
+
+def decode_feed(body: bytes) -> Snapshot | Batch:
+    """Return what the registry sent.
+
+    :raises msgspec.ValidationError: it is not a message of the feed.
+    """
+    return _feed_decoder.decode(body)
+
+
+def decode_applied(body: bytes) -> Applied:
+    """Return what the nameserver sent.
+
+    :raises msgspec.ValidationError: it is not a confirmation.
+    """
+    return _applied_decoder.decode(body)

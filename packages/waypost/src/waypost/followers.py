@@ -1,0 +1,119 @@
+"""The registry's end of the feed: the nameserver connects, gets everything once, then every commit.
+
+A write is answered when the nameserver has confirmed its revision. One that stays silent is waited for at most
+``CONFIRM_S``; after ``SILENT_S`` without a word its connection is cut, so that it comes back for a fresh snapshot.
+With no nameserver connected nobody answers from anything older, so there is nothing to wait for.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from waypost.catalog.changes import Recorded
+from waypost.catalog.index import Catalog
+from waypost.feed import Batch, Snapshot, decode_applied, encode_frame, read_frame
+
+__all__ = ["FeedServer"]
+
+CONFIRM_S: Final = 0.25  # seconds that a write waits for the nameserver
+SILENT_S: Final = 5.0  # seconds after which a silent nameserver is cut off
+UNSENT: Final = 64 << 20  # octets that may wait for a slow nameserver
+
+log = structlog.get_logger()
+
+
+class _Follower:
+    """One connected nameserver."""
+
+    def __init__(self, writer: asyncio.StreamWriter, sent: int) -> None:
+        self.writer = writer
+        self.sent = sent  # last revision sent
+        self.applied = -1  # last revision confirmed; -1 before the snapshot is
+        self.heard_at = asyncio.get_running_loop().time()
+        self.moved = asyncio.Event()
+
+
+class FeedServer:
+    """Feeds every nameserver that connects, and knows how far each has come."""
+
+    def __init__(self, catalog: Callable[[], Catalog]) -> None:
+        self.unconfirmed = 0  # writes that were answered without the nameserver's word
+        self._catalog = catalog
+        self._followers: set[_Follower] = set()
+
+    async def listen(self, path: Path) -> asyncio.Server:
+        """Listen on a Unix socket that only this user may open; a stale one is replaced."""
+        path.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(self._serve, path)
+        path.chmod(0o600)
+        return server
+
+    def publish(self, changes: Sequence[Recorded]) -> None:
+        """Send committed changes to every follower."""
+        batch = Batch(first_revision=changes[0].revision, changes=[each.change for each in changes])
+        frame = encode_frame(batch)
+        now = asyncio.get_running_loop().time()
+        for follower in tuple(self._followers):
+            behind = follower.sent - follower.applied
+            silent = behind > 0 and now - follower.heard_at > SILENT_S
+            if silent or follower.writer.transport.get_write_buffer_size() > UNSENT:
+                log.warning("feed.follower_cut_off", behind=behind)
+                self._drop(follower)
+                continue
+            if behind <= 0:
+                follower.heard_at = now  # it had nothing to say until now
+            follower.sent = changes[-1].revision
+            follower.writer.write(frame)
+
+    async def caught_up(self, revision: int) -> None:
+        """Return when every follower has confirmed a revision, or after CONFIRM_S."""
+        waiting = [follower for follower in self._followers if follower.applied < revision]
+        if not waiting:
+            return
+        try:
+            async with asyncio.timeout(CONFIRM_S):
+                for follower in waiting:
+                    while follower in self._followers and follower.applied < revision:
+                        follower.moved.clear()
+                        await follower.moved.wait()
+        except TimeoutError:
+            self.unconfirmed += 1
+            log.warning("feed.unconfirmed", revision=revision)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        catalog = self._catalog()
+        follower = _Follower(writer, catalog.revision)
+        writer.write(encode_frame(_snapshot(catalog)))
+        self._followers.add(follower)
+        log.info("feed.connected", revision=catalog.revision)
+        try:
+            while True:
+                follower.applied = decode_applied(await read_frame(reader)).revision
+                follower.heard_at = asyncio.get_running_loop().time()
+                follower.moved.set()
+        except (asyncio.IncompleteReadError, ConnectionError, msgspec.MsgspecError):
+            log.info("feed.disconnected", revision=follower.applied)
+        finally:
+            self._drop(follower)
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    def _drop(self, follower: _Follower) -> None:
+        self._followers.discard(follower)
+        follower.moved.set()
+        follower.writer.close()
+
+
+def _snapshot(catalog: Catalog) -> Snapshot:
+    entries = catalog.entry_of.values()
+    return Snapshot(
+        revision=catalog.revision,
+        namespaces=list(catalog.namespaces()),
+        services=[(entry.service, entry.instances_revision) for entry in entries],
+        instances=[instance for entry in entries for instance in entry.instances.values()],
+    )

@@ -1,0 +1,368 @@
+"""The journal on SQLAlchemy: one algorithm for SQLite and PostgreSQL.
+
+Whoever holds the pen is the only writer of the whole installation until its transaction ends: on SQLite by BEGIN
+IMMEDIATE, on PostgreSQL by the lock on the counter's row. Commits are flushed to the disk before they return.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import event, insert, make_url, select, text, update
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from waypost.catalog.changes import (
+    Cause,
+    HealthChanged,
+    InstanceDeregistered,
+    InstanceRegistered,
+    NamespaceCreated,
+    NamespaceDeleted,
+    Operation,
+    Recorded,
+    ServiceCreated,
+    ServiceDeleted,
+    change_from_bytes,
+    change_to_bytes,
+)
+from waypost.catalog.index import Catalog, View
+from waypost.catalog.model import Health, Instance, Namespace, Service
+from waypost.journal import tables
+from waypost.journal.operations import KeptOperation
+
+__all__ = ["Journal", "JournalUnavailable", "Pen", "database_url"]
+
+BUSY_S: Final = 5  # seconds that a writer waits for another one's transaction
+LOAD_ROWS: Final = 10_000  # rows fetched at a time when the state is read
+
+
+class JournalUnavailable(Exception):
+    """The database did not answer. Whether a commit that was under way took place is unknown."""
+
+
+class Pen:
+    """The right to write, for one transaction."""
+
+    def __init__(self, connection: AsyncConnection, revision: int, unseen: Sequence[Recorded]) -> None:
+        self.revision = revision  # the last one committed by anybody
+        self.unseen = unseen  # what others committed since the holder last looked, in order
+        self._connection = connection
+
+    async def append(self, recorded: Sequence[Recorded], after: View) -> None:
+        """Write changes and the state that they lead to; ``after`` is the catalog with all of them applied."""
+        rows = [_journal_row(each) for each in recorded]
+        await self._connection.execute(insert(tables.journal), rows)
+        await _write_state(self._connection, recorded, after)
+        await self._connection.execute(update(tables.counter).values(revision=recorded[-1].revision))
+
+
+class Journal:
+    """Owns the connections to the database."""
+
+    def __init__(self, writer: AsyncEngine, reader: AsyncEngine) -> None:
+        self._writer, self._reader = writer, reader
+
+    @classmethod
+    async def open(cls, url: str) -> "Journal":
+        """Open the database at ``sqlite:///path`` or ``postgresql://…`` and create the tables if there are none.
+
+        :raises JournalUnavailable: it cannot be reached, or a newer Waypost has written it.
+        """
+        target = database_url(url)
+        if target.get_backend_name() == "sqlite":
+            writer = create_async_engine(target, pool_size=1, connect_args={"timeout": BUSY_S})
+            reader = create_async_engine(target, pool_size=2, connect_args={"timeout": BUSY_S})
+            _prepare_sqlite(writer, begin="BEGIN IMMEDIATE")
+            _prepare_sqlite(reader, begin="BEGIN")
+        else:
+            limits = {"lock_timeout": "5s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
+            options: dict[str, Any] = {"connect_args": {"server_settings": limits}, "pool_pre_ping": True}
+            writer = create_async_engine(target, pool_size=1, **options)
+            reader = create_async_engine(target, pool_size=2, **options)
+        journal = cls(writer, reader)
+        try:
+            await journal._create_tables()
+        except (SQLAlchemyError, OSError) as error:
+            await journal.close()
+            raise JournalUnavailable(f"cannot open the registry's database {target}: {_words(error)}") from error
+        except BaseException:
+            await journal.close()
+            raise
+        return journal
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+    async def load(self) -> Catalog:
+        """Return the stored state as a catalog.
+
+        :raises JournalUnavailable: the database does not answer.
+        """
+        catalog = Catalog()
+        try:
+            async with self._reader.connect() as connection, connection.begin():
+                if connection.dialect.name == "postgresql":
+                    await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+                await _load(connection, catalog)
+        except (SQLAlchemyError, OSError) as error:
+            raise JournalUnavailable(_words(error)) from error
+        return catalog
+
+    @asynccontextmanager
+    async def pen(self, *, seen: int) -> AsyncIterator[Pen]:
+        """Take the pen, having seen the changes up to revision ``seen``; the end of the block commits.
+
+        An exception out of the block leaves no trace.
+
+        :raises JournalUnavailable: the database does not answer; after a commit, its outcome is unknown.
+        """
+        try:
+            async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as connection:
+                lock = select(tables.counter.c.revision).with_for_update()
+                revision = (await connection.execute(lock)).scalar_one()
+                unseen = await _recorded_after(connection, seen) if revision != seen else ()
+                yield Pen(connection, revision, unseen)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise JournalUnavailable(_words(error)) from error
+
+    async def find_operation(self, account: str, operation_id: str) -> KeptOperation | None:
+        """Return an operation of an account, or None if none is kept under this id.
+
+        :raises JournalUnavailable: the database does not answer.
+        """
+        columns = tables.journal.c
+        wanted = select(columns.at_ms, columns.operation, columns.change).where(columns.operation_id == operation_id)
+        try:
+            async with self._reader.connect() as connection:
+                row = (await connection.execute(wanted)).one_or_none()
+        except (SQLAlchemyError, OSError) as error:
+            raise JournalUnavailable(_words(error)) from error
+        if row is None:
+            return None
+        kept = KeptOperation.from_row(*row)
+        return kept if kept.operation.account == account else None
+
+    async def history(self, service_id: str, instance_id: str | None = None, *, limit: int = 100) -> list[Recorded]:
+        """Return what happened to the instances of a service, or to one of them, newest first.
+
+        :raises JournalUnavailable: the database does not answer.
+        """
+        columns = tables.journal.c
+        wanted = select(tables.journal).where(columns.service_id == service_id)
+        if instance_id is not None:
+            wanted = wanted.where(columns.instance_id == instance_id)
+        try:
+            async with self._reader.connect() as connection:
+                rows = await connection.execute(wanted.order_by(columns.revision.desc()).limit(limit))
+                return [_recorded(row) for row in rows]
+        except (SQLAlchemyError, OSError) as error:
+            raise JournalUnavailable(_words(error)) from error
+
+    async def _create_tables(self) -> None:
+        async with self._writer.begin() as connection:
+            if connection.dialect.name == "postgresql":  # two servers may start at once
+                await connection.execute(text("SELECT pg_advisory_xact_lock(8500)"))
+            await connection.run_sync(tables.metadata.create_all)
+            version = (await connection.execute(select(tables.counter.c.schema_version))).scalar_one_or_none()
+            if version is None:
+                first = {"id": 1, "revision": 0, "schema_version": tables.SCHEMA_VERSION}
+                await connection.execute(insert(tables.counter).values(first))
+            elif version != tables.SCHEMA_VERSION:
+                raise JournalUnavailable(
+                    f"the registry's database has schema {version}, and this Waypost knows {tables.SCHEMA_VERSION}: "
+                    "start the version that wrote it, or give another WAYPOST_DATABASE_URL"
+                )
+
+
+def database_url(url: str) -> URL:
+    """Return a database's address with the driver that is used for it; a SQLite file's folder is made."""
+    target = make_url(url)
+    if target.get_backend_name() == "sqlite":
+        if target.database:
+            Path(target.database).parent.mkdir(parents=True, exist_ok=True)
+        return target.set(drivername="sqlite+aiosqlite")
+    return target.set(drivername="postgresql+asyncpg")
+
+
+def _prepare_sqlite(engine: AsyncEngine, *, begin: str) -> None:
+    """Make transactions begin as told (the driver would begin them late) and commits reach the disk."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        cursor = connection.cursor()
+        for setting in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864"):
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def on_begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def _words(error: BaseException) -> str:
+    """Return what went wrong without the statement and its parameters."""
+    if isinstance(error, TimeoutError):
+        return "the database did not answer in time"
+    return str(error.orig) if isinstance(error, DBAPIError) and error.orig is not None else str(error)
+
+
+def _journal_row(recorded: Recorded) -> dict[str, object]:
+    change, operation = recorded.change, recorded.operation
+    service_id: str | None = None
+    instance_id: str | None = None
+    match change:
+        case InstanceRegistered(instance):
+            service_id, instance_id = instance.service_id, instance.id
+        case InstanceDeregistered() | HealthChanged():
+            service_id, instance_id = change.service_id, change.instance_id
+        case ServiceCreated(service):
+            service_id = service.id
+        case ServiceDeleted():
+            service_id = change.service_id
+        case _:
+            pass
+    return {
+        "revision": recorded.revision,
+        "at_ms": recorded.at_ms,
+        "change": change_to_bytes(change),
+        "cause": msgspec.json.encode(recorded.cause),
+        "service_id": service_id,
+        "instance_id": instance_id,
+        "operation_id": None if operation is None else operation.id,
+        "operation": None if operation is None else msgspec.json.encode(operation),
+    }
+
+
+def _recorded(row: Any) -> Recorded:
+    return Recorded(
+        revision=row.revision,
+        at_ms=row.at_ms,
+        change=change_from_bytes(row.change),
+        cause=msgspec.json.decode(row.cause, type=Cause),
+        operation=None if row.operation is None else msgspec.json.decode(row.operation, type=Operation),
+    )
+
+
+async def _recorded_after(connection: AsyncConnection, revision: int) -> list[Recorded]:
+    wanted = select(tables.journal).where(tables.journal.c.revision > revision).order_by(tables.journal.c.revision)
+    return [_recorded(row) for row in await connection.execute(wanted)]
+
+
+_UPSERT_NAMESPACE: Final = text(
+    "INSERT INTO waypost_namespaces (id, body) VALUES (:id, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+)
+_INSERT_SERVICE: Final = text(
+    "INSERT INTO waypost_services (id, created_revision, instances_revision, body) "
+    "VALUES (:id, :revision, :revision, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+)
+_MOVE_SERVICE: Final = text("UPDATE waypost_services SET instances_revision = :revision WHERE id = :id")
+_UPSERT_INSTANCE: Final = text(
+    "INSERT INTO waypost_instances (service_id, id, attributes, health, proven, generation, creator_request_id) "
+    "VALUES (:service_id, :id, :attributes, :health, :proven, :generation, :creator_request_id) "
+    "ON CONFLICT (service_id, id) DO UPDATE SET attributes = excluded.attributes, health = excluded.health, "
+    "proven = excluded.proven, generation = excluded.generation, creator_request_id = excluded.creator_request_id"
+)
+_DELETE_NAMESPACE: Final = text("DELETE FROM waypost_namespaces WHERE id = :id")
+_DELETE_SERVICE: Final = text("DELETE FROM waypost_services WHERE id = :id")
+_DELETE_INSTANCE: Final = text("DELETE FROM waypost_instances WHERE service_id = :service_id AND id = :id")
+
+
+async def _write_state(connection: AsyncConnection, recorded: Iterable[Recorded], after: View) -> None:
+    """Write, for everything that the changes touched, how it stands after all of them."""
+    namespace_ids: dict[str, None] = {}
+    service_ids: dict[str, int] = {}
+    instance_keys: dict[tuple[str, str], None] = {}
+    moved: dict[str, int] = {}
+    for each in recorded:
+        match each.change:
+            case NamespaceCreated(namespace):
+                namespace_ids[namespace.id] = None
+            case NamespaceDeleted(namespace_id):
+                namespace_ids[namespace_id] = None
+            case ServiceCreated(service):
+                service_ids[service.id] = each.revision
+            case ServiceDeleted(service_id):
+                service_ids[service_id] = each.revision
+            case InstanceRegistered(instance):
+                instance_keys[instance.service_id, instance.id] = None
+                moved[instance.service_id] = each.revision
+            case InstanceDeregistered(service_id, instance_id):
+                instance_keys[service_id, instance_id] = None
+                moved[service_id] = each.revision
+            case HealthChanged(service_id, instance_id):
+                instance_keys[service_id, instance_id] = None
+    namespaces = {each: after.get_namespace(each) for each in namespace_ids}
+    services = {each: after.get_service(each) for each in service_ids}
+    instances = {key: after.get_instance(*key) for key in instance_keys}
+    statements: list[tuple[Any, list[dict[str, object]]]] = [
+        (_UPSERT_NAMESPACE, [_body(namespace) for namespace in namespaces.values() if namespace is not None]),
+        (_DELETE_NAMESPACE, [{"id": each} for each, namespace in namespaces.items() if namespace is None]),
+        (
+            _INSERT_SERVICE,
+            [
+                {**_body(service), "revision": service_ids[each]}
+                for each, service in services.items()
+                if service is not None
+            ],
+        ),
+        (_DELETE_SERVICE, [{"id": each} for each, service in services.items() if service is None]),
+        (_MOVE_SERVICE, [{"id": each, "revision": revision} for each, revision in moved.items()]),
+        (_UPSERT_INSTANCE, [_instance_row(instance) for instance in instances.values() if instance is not None]),
+        (
+            _DELETE_INSTANCE,
+            [{"service_id": key[0], "id": key[1]} for key, instance in instances.items() if instance is None],
+        ),
+    ]
+    for statement, rows in statements:
+        if rows:
+            await connection.execute(statement, rows)
+
+
+def _body(value: Namespace | Service) -> dict[str, object]:
+    return {"id": value.id, "body": msgspec.json.encode(value)}
+
+
+def _instance_row(instance: Instance) -> dict[str, object]:
+    return {
+        "service_id": instance.service_id,
+        "id": instance.id,
+        "attributes": instance.attributes,
+        "health": instance.health.value,
+        "proven": int(instance.proven),
+        "generation": instance.generation,
+        "creator_request_id": instance.creator_request_id,
+    }
+
+
+async def _load(connection: AsyncConnection, catalog: Catalog) -> None:
+    revision = (await connection.execute(select(tables.counter.c.revision))).scalar_one()
+    namespaces = (await connection.execute(select(tables.namespaces.c.body))).scalars()
+    columns = tables.services.c
+    ordered = select(columns.body, columns.instances_revision).order_by(columns.created_revision)
+    services = await connection.execute(ordered)
+    catalog.load(
+        revision,
+        [msgspec.json.decode(body, type=Namespace) for body in namespaces],
+        [(msgspec.json.decode(body, type=Service), instances_revision) for body, instances_revision in services],
+    )
+    async with connection.stream(select(tables.instances), execution_options={"yield_per": LOAD_ROWS}) as rows:
+        async for row in rows:
+            catalog.add_instance(
+                Instance(
+                    service_id=row.service_id,
+                    id=row.id,
+                    attributes=row.attributes,
+                    health=Health(row.health),
+                    proven=bool(row.proven),
+                    generation=row.generation,
+                    creator_request_id=row.creator_request_id,
+                )
+            )

@@ -1,0 +1,67 @@
+"""The registry's tables: the counter that is the pen, the journal, and the state that the journal adds up to.
+
+``counter`` has one row. Whoever holds it locked may write: its number is the last revision that was committed, so
+commit order is revision order, without gaps. A sequence would hand out numbers before the commit, and a reader that
+remembers the highest one seen would miss changes.
+"""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+__all__ = ["SCHEMA_VERSION", "counter", "instances", "journal", "metadata", "namespaces", "services"]
+
+SCHEMA_VERSION: Final = 1
+
+metadata: Final = MetaData()
+
+counter: Final = Table(
+    "waypost_counter",
+    metadata,
+    Column("id", Integer, primary_key=True),  # always 1
+    Column("revision", BigInteger, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+)
+
+journal: Final = Table(
+    "waypost_journal",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("change", LargeBinary, nullable=False),  # waypost.catalog.changes, JSON
+    Column("cause", LargeBinary, nullable=False),  # waypost.catalog.changes.Cause, JSON
+    Column("service_id", String(64)),
+    Column("instance_id", String(64)),
+    Column("operation_id", String(64)),
+    Column("operation", LargeBinary),  # waypost.catalog.changes.Operation, JSON
+    Index("waypost_journal_operation", "operation_id", unique=True),
+    Index("waypost_journal_instance", "service_id", "instance_id", "revision"),
+)
+
+namespaces: Final = Table(
+    "waypost_namespaces",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),  # waypost.catalog.model.Namespace, JSON
+)
+
+services: Final = Table(
+    "waypost_services",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_revision", BigInteger, nullable=False),
+    Column("instances_revision", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # waypost.catalog.model.Service, JSON
+)
+
+instances: Final = Table(
+    "waypost_instances",
+    metadata,
+    Column("service_id", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("attributes", LargeBinary, nullable=False),
+    Column("health", String(16), nullable=False),
+    Column("proven", Integer, nullable=False),  # 0 or 1
+    Column("generation", BigInteger, nullable=False),
+    Column("creator_request_id", Text),
+)

@@ -1,0 +1,165 @@
+"""The registry: the commands, and the only writer of the catalog.
+
+Commands wait in a queue; one loop takes what has come together, takes the pen, decides each command against a draft,
+commits what was decided as one transaction, applies it, and hands it to the nameserver. So a burst of commands costs
+one flush of the disk, a refused command fails nobody beside it, and nothing is seen before it is committed.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+import structlog
+
+from waypost.catalog.changes import Cause, Recorded
+from waypost.catalog.commands import Command, Moment
+from waypost.catalog.errors import CatalogError
+from waypost.catalog.identifiers import Ids
+from waypost.catalog.index import Catalog, Draft
+from waypost.journal import Journal, JournalUnavailable, KeptOperation
+
+__all__ = ["Followers", "Overloaded", "Registry", "now_ms"]
+
+T = TypeVar("T")
+
+WAITING: Final = 4_096  # commands; more are refused with Overloaded
+BATCH: Final = 512  # commands that share one transaction, at most
+
+log = structlog.get_logger()
+
+
+class Overloaded(Exception):
+    """More commands wait than the registry will hold; try again in ``retry_after_s`` seconds."""
+
+    retry_after_s = 1
+
+
+class Followers(Protocol):
+    """Whoever must follow the catalog before a write is answered: the nameserver."""
+
+    def publish(self, changes: Sequence[Recorded]) -> None:
+        """Pass committed changes on. Called in order of revision; does not wait."""
+
+    async def caught_up(self, revision: int) -> None:
+        """Return when this revision is answered from, or when waiting longer helps nobody."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A command with the caller that waits for it."""
+
+    command: Command[Any]
+    cause: Cause
+    answered: asyncio.Future[Any]
+
+
+_Outcome = tuple[_Waiting, Any]  # what to tell the caller: an answer, or the exception that refuses the command
+
+
+def now_ms() -> int:
+    """Return the wall clock in whole milliseconds since the epoch, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Registry:
+    """One running registry: reads come from ``catalog``, writes go through :meth:`submit`."""
+
+    def __init__(
+        self, catalog: Catalog, journal: Journal, followers: Followers, *, ids: Ids, clock: Callable[[], int] = now_ms
+    ) -> None:
+        self.catalog = catalog
+        self.transactions = 0
+        self._journal, self._followers, self._ids, self._clock = journal, followers, ids, clock
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING)
+
+    async def submit(self, command: Command[T], cause: Cause) -> T:
+        """Carry a command out and return its answer once it is durable and visible.
+
+        :raises CatalogError: it was refused; nothing has changed.
+        :raises JournalUnavailable: the database is away; whether it took place may be unknown.
+        :raises Overloaded: too many commands wait already.
+        """
+        waiting = _Waiting(command, cause, asyncio.get_running_loop().create_future())
+        try:
+            self._queue.put_nowait(waiting)
+        except asyncio.QueueFull:
+            raise Overloaded from None
+        answer: T = await waiting.answered
+        return answer
+
+    async def find_operation(self, account: str, operation_id: str) -> KeptOperation | None:
+        """Return an operation that is still kept, or None. Raises JournalUnavailable."""
+        return await self._journal.find_operation(account, operation_id)
+
+    async def run(self) -> None:
+        """Carry commands out until cancelled."""
+        async with asyncio.TaskGroup() as following:
+            while True:
+                batch = [await self._queue.get()]
+                while len(batch) < BATCH and not self._queue.empty():
+                    batch.append(self._queue.get_nowait())
+                await self._carry_out(batch, following)
+
+    async def _carry_out(self, batch: Sequence[_Waiting], following: asyncio.TaskGroup) -> None:
+        try:
+            outcomes = await self._write(batch)
+        except Exception as error:
+            # Also the refusals: they may rest on a neighbour that was not committed.
+            if not isinstance(error, JournalUnavailable):
+                log.exception("registry.batch_failed", commands=len(batch))
+            outcomes = [(waiting, error) for waiting in batch]
+        # The next batch need not wait until the nameserver has followed this one.
+        following.create_task(self._answer(outcomes, self.catalog.revision), name="answer")
+
+    async def _write(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+        """Decide a batch, commit it and take it in; return what to tell each caller."""
+        recorded: list[Recorded] = []
+        async with self._journal.pen(seen=self.catalog.revision) as pen:
+            self._take_in(pen.unseen)
+            draft = Draft(self.catalog)
+            outcomes = [(waiting, self._decide(waiting, draft, recorded)) for waiting in batch]
+            if recorded:
+                await pen.append(recorded, draft)
+        self.transactions += 1
+        self._take_in(recorded)
+        return outcomes
+
+    def _take_in(self, committed: Sequence[Recorded]) -> None:
+        for each in committed:
+            self.catalog.apply(each.revision, each.change)
+        if committed:
+            self._followers.publish(committed)
+
+    def _decide(self, waiting: _Waiting, draft: Draft, recorded: list[Recorded]) -> Any:
+        """Return the command's answer, or the exception that refuses it."""
+        moment = Moment(now_ms=self._clock(), revision=draft.revision + 1, ids=self._ids)
+        try:
+            decision = waiting.command.decide(draft, moment)
+        except CatalogError as refusal:
+            return refusal
+        except Exception as error:
+            log.exception("registry.command_failed", command=type(waiting.command).__name__)
+            return error
+        if decision.change is not None:
+            recorded.append(
+                Recorded(
+                    revision=draft.apply(decision.change),
+                    at_ms=moment.now_ms,
+                    change=decision.change,
+                    cause=waiting.cause,
+                    operation=decision.operation,
+                )
+            )
+        return decision.answer
+
+    async def _answer(self, outcomes: Sequence[_Outcome], revision: int) -> None:
+        await self._followers.caught_up(revision)
+        for waiting, outcome in outcomes:
+            if waiting.answered.done():
+                continue  # its caller has gone
+            if isinstance(outcome, Exception):
+                waiting.answered.set_exception(outcome)
+            else:
+                waiting.answered.set_result(outcome)
