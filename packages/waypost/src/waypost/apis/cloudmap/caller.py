@@ -1,0 +1,44 @@
+"""Who calls, as far as the request tells."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from waypost.catalog.changes import Cause
+from waypost.catalog.identifiers import resource_id
+
+__all__ = ["Caller", "identify_caller"]
+
+DEFAULT_REGION: Final = "us-east-1"
+CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]{1,128})/\d{8}/([a-z0-9-]{1,32})/[a-z0-9-]+/aws4_request")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A caller's account and region, which key every namespace, and the cause that its changes are kept with."""
+
+    account: str
+    region: str
+    cause: Cause
+
+    def namespace_id(self, id_or_arn: str) -> str:
+        return resource_id("namespace", id_or_arn, region=self.region, account=self.account)
+
+    def service_id(self, id_or_arn: str) -> str:
+        return resource_id("service", id_or_arn, region=self.region, account=self.account)
+
+
+def identify_caller(*, call: str, authorization: str, why: str, account: str) -> Caller:
+    """Return the caller that an Authorization header names: an access key id of 12 digits is its account.
+
+    ``account`` is that of everybody else; the region is the credential scope's. The signature is not checked.
+    """
+    found = CREDENTIAL.search(authorization)
+    key, region = (found[1], found[2]) if found else ("-", DEFAULT_REGION)
+    own = key if len(key) == 12 and key.isascii() and key.isdigit() else account
+    return Caller(account=own, region=region, cause=Cause(call=call, by=key, why=_clean(why)))
+
+
+def _clean(words: str) -> str:
+    """Return a registrant's words without control characters, cut to a line's length."""
+    return "".join(letter for letter in words if letter.isprintable())[:256]

@@ -1,0 +1,143 @@
+"""``POST /``: one ASGI endpoint, bare, because every discovery passes through it."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from waypost.apis.cloudmap.caller import Caller, identify_caller
+from waypost.apis.cloudmap.errors import WireError, wire_error
+from waypost.apis.cloudmap.reads import Reads
+from waypost.apis.cloudmap.shapes import TARGET_PREFIX, load_input_checks
+from waypost.apis.cloudmap.writes import Writes
+from waypost.cloudmap import CAUSE_HEADER
+from waypost.promise import PromiseLog
+from waypost.registry import Registry
+
+__all__ = ["CloudMapEndpoint"]
+
+BODY: Final = 1 << 20  # octets; the largest legal request is far smaller
+BODY_S: Final = 30  # seconds that a body may take to arrive
+CONTENT_TYPE: Final = b"application/x-amz-json-1.1"
+
+Operation = Callable[[Caller, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+log = structlog.get_logger()
+
+
+class CloudMapEndpoint:
+    """The API of one registry. Callers whose access key id is no account belong to ``account``."""
+
+    def __init__(self, registry: Registry, promise_log: PromiseLog, *, account: str, chance: random.Random) -> None:
+        self._account = account
+        self._checks = load_input_checks()
+        self._operations = _operations(Reads(registry, promise_log, chance), Writes(registry))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Whatever goes wrong is answered as an error of the protocol."""
+        request_id = str(uuid.uuid4())
+        try:
+            headers = dict(scope["headers"])
+            body = msgspec.json.encode(await self._answer(headers, receive))
+            status, retry_after_s = 200, None
+        except Exception as error:
+            if (refusal := wire_error(error)).status == 500:
+                log.exception("cloudmap.failed", request_id=request_id)
+            status, retry_after_s, body = refusal.status, refusal.retry_after_s, refusal.body
+        answer_headers = [
+            (b"content-type", CONTENT_TYPE),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-amzn-requestid", request_id.encode()),
+        ]
+        if retry_after_s is not None:
+            answer_headers.append((b"retry-after", str(retry_after_s).encode()))
+        if status == 413:
+            answer_headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": answer_headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, headers: Mapping[bytes, bytes], receive: Receive) -> dict[str, Any]:
+        if b"origin" in headers:
+            raise WireError("AccessDeniedException", "A web page must not drive the registry.", status=403)
+        name = _operation_name(headers)
+        operation, check = self._operations.get(name), self._checks.get(name)
+        raw = await _read_body(headers, receive)
+        if operation is None or check is None:
+            known = "is not served yet" if name in self._checks else "is not one of Cloud Map's"
+            raise WireError("UnknownOperationException", f"The operation '{name}' {known}.")
+        input_ = check(_decode(raw))
+        caller = identify_caller(
+            call=name,
+            authorization=headers.get(b"authorization", b"").decode("latin-1"),
+            why=headers.get(CAUSE_HEADER.lower().encode(), b"").decode("latin-1"),
+            account=self._account,
+        )
+        return await operation(caller, input_)
+
+
+def _operation_name(headers: Mapping[bytes, bytes]) -> str:
+    target = headers.get(b"x-amz-target", b"").decode("latin-1")
+    if not target.startswith(TARGET_PREFIX):
+        raise WireError(
+            "UnknownOperationException", f"The header X-Amz-Target must be {TARGET_PREFIX}<Operation>, not '{target}'."
+        )
+    return target.removeprefix(TARGET_PREFIX)
+
+
+async def _read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    too_large = WireError("RequestEntityTooLargeException", f"A request has at most {BODY} octets.", status=413)
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > BODY:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise WireError("RequestAbortedException", "The client went away before its request was whole.")
+                body += message.get("body", b"")
+                if len(body) > BODY:
+                    raise too_large
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise WireError(
+            "RequestTimeoutException", f"The body did not arrive within {BODY_S} seconds.", status=408
+        ) from None
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw or b"{}")
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise WireError("SerializationException", f"The body is not JSON: {error}") from error
+
+
+def _operations(reads: Reads, writes: Writes) -> dict[str, Operation]:
+    return {
+        "CreateHttpNamespace": writes.create_http_namespace,
+        "CreatePrivateDnsNamespace": writes.create_private_dns_namespace,
+        "CreatePublicDnsNamespace": writes.create_public_dns_namespace,
+        "DeleteNamespace": writes.delete_namespace,
+        "CreateService": writes.create_service,
+        "DeleteService": writes.delete_service,
+        "RegisterInstance": writes.register_instance,
+        "DeregisterInstance": writes.deregister_instance,
+        "UpdateInstanceCustomHealthStatus": writes.update_instance_custom_health_status,
+        "GetOperation": reads.get_operation,
+        "GetNamespace": reads.get_namespace,
+        "ListNamespaces": reads.list_namespaces,
+        "GetService": reads.get_service,
+        "ListServices": reads.list_services,
+        "GetInstance": reads.get_instance,
+        "ListInstances": reads.list_instances,
+        "GetInstancesHealthStatus": reads.get_instances_health_status,
+        "DiscoverInstances": reads.discover_instances,
+        "DiscoverInstancesRevision": reads.discover_instances_revision,
+    }

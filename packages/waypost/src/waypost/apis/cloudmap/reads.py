@@ -1,0 +1,221 @@
+"""The operations that only look: answered from memory, but for operations, which are in the database."""
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from waypost.apis.cloudmap.caller import Caller
+from waypost.apis.cloudmap.errors import WireError
+from waypost.apis.cloudmap.pages import page
+from waypost.apis.cloudmap.views import (
+    instance_view,
+    namespace_summary,
+    namespace_view,
+    operation_view,
+    service_summary,
+    service_view,
+    status_of,
+)
+from waypost.catalog.commands import find_instance, find_namespace, find_service
+from waypost.catalog.errors import NamespaceNotFound, OperationNotFound, ServiceNotFound
+from waypost.catalog.index import ServiceEntry
+from waypost.catalog.model import Health, Instance, Namespace, Service, decode_attributes
+from waypost.promise import PromiseLog
+from waypost.registry import Registry
+
+__all__ = ["Reads"]
+
+Input = dict[str, Any]
+Output = dict[str, Any]
+
+DISCOVERED: Final = 100  # instances that DiscoverInstances answers with, where the caller gives no MaxResults
+
+
+class Reads:
+    """One method an operation. Each raises a CatalogError when what is asked for is not there."""
+
+    def __init__(self, registry: Registry, promise_log: PromiseLog, chance: random.Random) -> None:
+        self._registry, self._promise_log, self._chance = registry, promise_log, chance
+
+    async def get_operation(self, caller: Caller, input_: Input) -> Output:
+        operation_id = input_["OperationId"]
+        kept = await self._registry.find_operation(input_.get("OwnerAccount", caller.account), operation_id)
+        if kept is None:
+            raise OperationNotFound(f"Operation not found: {operation_id}")
+        return {"Operation": operation_view(kept)}
+
+    async def get_namespace(self, caller: Caller, input_: Input) -> Output:
+        catalog = self._registry.catalog
+        return {"Namespace": namespace_view(catalog, self._namespace(caller, input_["Id"]))}
+
+    async def list_namespaces(self, caller: Caller, input_: Input) -> Output:
+        matches = _filter(input_, _NAMESPACE_FILTERS)
+        catalog = self._registry.catalog
+        rows = (each for each in catalog.namespaces() if _is_of(each, caller) and matches(each))
+        found, more = page(rows, _creation, call="ListNamespaces", input_=input_)
+        return {"Namespaces": [namespace_summary(catalog, each) for each in found], **more}
+
+    async def get_service(self, caller: Caller, input_: Input) -> Output:
+        return {"Service": service_view(self._registry.catalog, self._entry(caller, input_["Id"]).service)}
+
+    async def list_services(self, caller: Caller, input_: Input) -> Output:
+        for each in input_.get("Filters", ()):
+            if each["Name"] == "NAMESPACE_ID":
+                each["Values"] = [caller.namespace_id(value) for value in each["Values"]]
+        matches = _filter(input_, _SERVICE_FILTERS)
+        catalog = self._registry.catalog
+        services = (entry.service for entry in catalog.entry_of.values())
+        rows = (each for each in services if _is_of(each, caller) and matches(each))
+        found, more = page(rows, _creation, call="ListServices", input_=input_)
+        return {"Services": [service_summary(catalog, each) for each in found], **more}
+
+    async def get_instance(self, caller: Caller, input_: Input) -> Output:
+        service = self._entry(caller, input_["ServiceId"]).service
+        instance = find_instance(self._registry.catalog, service.id, input_["InstanceId"])
+        shown = instance_view(service.account, instance)
+        if instance.creator_request_id is not None:
+            shown["CreatorRequestId"] = instance.creator_request_id
+        return {"Instance": shown, "ResourceOwner": service.account}
+
+    async def list_instances(self, caller: Caller, input_: Input) -> Output:
+        entry = self._entry(caller, input_["ServiceId"])
+        found, more = page(entry.instances.values(), _instance_key, call="ListInstances", input_=input_)
+        account = entry.service.account
+        return {"Instances": [instance_view(account, each) for each in found], "ResourceOwner": account, **more}
+
+    async def get_instances_health_status(self, caller: Caller, input_: Input) -> Output:
+        entry = self._entry(caller, input_["ServiceId"])
+        rows: Iterable[Instance] = entry.instances.values()
+        if "Instances" in input_:
+            wanted = dict.fromkeys(input_["Instances"])
+            rows = [find_instance(self._registry.catalog, entry.service.id, each) for each in wanted]
+        found, more = page(rows, _instance_key, call="GetInstancesHealthStatus", input_=input_)
+        return {"Status": {each.id: status_of(entry.service, each) for each in found}, **more}
+
+    async def discover_instances(self, caller: Caller, input_: Input) -> Output:
+        entry = self._discovered(caller, input_)
+        chosen = _select(entry, input_)
+        self._chance.shuffle(chosen)
+        del chosen[input_.get("MaxResults", DISCOVERED) :]
+        if self._promise_log.on:
+            self._note(input_, entry.service, chosen)
+        answered = [
+            {
+                "InstanceId": each.id,
+                "NamespaceName": input_["NamespaceName"],
+                "ServiceName": entry.service.name,
+                "HealthStatus": status_of(entry.service, each),
+                "Attributes": msgspec.Raw(each.attributes),
+            }
+            for each in chosen
+        ]
+        return {"Instances": answered, "InstancesRevision": entry.instances_revision}
+
+    async def discover_instances_revision(self, caller: Caller, input_: Input) -> Output:
+        return {"InstancesRevision": self._discovered(caller, input_).instances_revision}
+
+    def _namespace(self, caller: Caller, id_or_arn: str) -> Namespace:
+        namespace = find_namespace(self._registry.catalog, caller.namespace_id(id_or_arn))
+        if not _is_of(namespace, caller):
+            raise NamespaceNotFound(f"Namespace not found: {id_or_arn}")
+        return namespace
+
+    def _entry(self, caller: Caller, id_or_arn: str) -> ServiceEntry:
+        service = find_service(self._registry.catalog, caller.service_id(id_or_arn))
+        if not _is_of(service, caller):
+            raise ServiceNotFound(f"Service not found: {id_or_arn}")
+        return self._registry.catalog.entry_of[service.id]
+
+    def _discovered(self, caller: Caller, input_: Input) -> ServiceEntry:
+        name, service_name = input_["NamespaceName"], input_["ServiceName"]
+        catalog = self._registry.catalog
+        namespace = catalog.get_namespace_by_http_name(caller.account, caller.region, name)
+        if namespace is None or input_.get("OwnerAccount", caller.account) != caller.account:
+            raise NamespaceNotFound(f"Namespace not found: {name}")
+        entry = catalog.get_entry_named(namespace, service_name)
+        if entry is None:
+            raise ServiceNotFound(f"Service not found: {service_name} in namespace {name}")
+        return entry
+
+    def _note(self, input_: Input, service: Service, chosen: Iterable[Instance]) -> None:
+        addresses = []
+        for instance in chosen:
+            attributes = decode_attributes(instance.attributes)
+            address, port = attributes.get("AWS_INSTANCE_IPV4"), attributes.get("AWS_INSTANCE_PORT")
+            if address is not None:
+                addresses.append(address if port is None else f"{address}:{port}")
+        ttl_s = max((record.ttl_s for record in service.records), default=0)
+        self._promise_log.answered("api", f"{service.name}.{input_['NamespaceName']}", addresses, ttl_s)
+
+
+def _is_of(resource: Namespace | Service, caller: Caller) -> bool:
+    return (resource.account, resource.region) == (caller.account, caller.region)
+
+
+def _creation(resource: Namespace | Service) -> tuple[int, str]:
+    return resource.created_ms, resource.id
+
+
+def _instance_key(instance: Instance) -> tuple[str]:
+    return (instance.id,)
+
+
+def _select(entry: ServiceEntry, input_: Input) -> list[Instance]:
+    """Return whom DiscoverInstances means, in the order of steps that Cloud Map documents."""
+    chosen = list(entry.instances.values())
+    if query := input_.get("QueryParameters"):
+        chosen = [each for each in chosen if _has(each, query)]
+    if optional := input_.get("OptionalParameters"):
+        chosen = [each for each in chosen if _has(each, optional)] or chosen
+    wanted = input_.get("HealthStatus", "HEALTHY_OR_ELSE_ALL")
+    if not entry.service.checked or wanted == "ALL":
+        return chosen
+    if wanted == "HEALTHY_OR_ELSE_ALL":
+        return [each for each in chosen if each.health is Health.HEALTHY] or chosen
+    return [each for each in chosen if each.health == wanted]
+
+
+def _has(instance: Instance, pairs: Mapping[str, str]) -> bool:
+    attributes = decode_attributes(instance.attributes)
+    return all(attributes.get(key) == value for key, value in pairs.items())
+
+
+# A filter's name → the member that it compares, and the conditions that it takes.
+_Filters = Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]]
+_NAMESPACE_FILTERS: Final[_Filters] = {
+    "TYPE": (lambda namespace: namespace.type, ("EQ", "BEGINS_WITH")),
+    "NAME": (lambda namespace: namespace.name, ("EQ", "BEGINS_WITH")),
+    "HTTP_NAME": (lambda namespace: namespace.http_name, ("EQ", "BEGINS_WITH")),
+    "RESOURCE_OWNER": (lambda _: "SELF", ("EQ",)),
+}
+_SERVICE_FILTERS: Final[_Filters] = {
+    "NAMESPACE_ID": (lambda service: service.namespace_id, ("EQ", "IN")),
+    "RESOURCE_OWNER": (lambda _: "SELF", ("EQ",)),
+}
+
+
+def _filter(input_: Input, known: _Filters) -> Callable[[Any], bool]:
+    """Return the test that all Filters of an input make together.
+
+    :raises WireError: InvalidInput: a filter's name, condition or number of values is not one that the call knows.
+    """
+    tests: list[Callable[[Any], bool]] = []
+    for given in input_.get("Filters", ()):
+        name, values, condition = given["Name"], given["Values"], given.get("Condition", "EQ")
+        if name not in known:
+            raise WireError("InvalidInput", f"Filter name '{name}' is not known here: use {', '.join(known)}.")
+        member, conditions = known[name]
+        if condition not in conditions:
+            raise WireError("InvalidInput", f"Filter {name} takes the condition {' or '.join(conditions)}.")
+        if condition != "IN" and len(values) != 1:
+            raise WireError("InvalidInput", f"Filter {name} with {condition} takes exactly one value.")
+        tests.append(_test(member, condition, values))
+    return lambda row: all(test(row) for test in tests)
+
+
+def _test(member: Callable[[Any], str], condition: str, values: list[str]) -> Callable[[Any], bool]:
+    if condition == "BEGINS_WITH":
+        return lambda row: member(row).startswith(values[0])
+    return lambda row: member(row) in values
