@@ -87,6 +87,11 @@ class PromiseLog:
         if self._file is not None:
             self._write(Task(at=time.monotonic(), point=point, task=task, address=address, port=port))
 
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+
     def _write(self, *events: Event) -> None:
         assert self._file is not None
         self._file.write(b"".join(self._encoder.encode(event) + b"\n" for event in events))

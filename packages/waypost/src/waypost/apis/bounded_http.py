@@ -19,6 +19,8 @@ class _HeadTooLarge(Exception):
 class BoundedHttpProtocol(HttpToolsProtocol):
     """Bounds the time, the number and the size of what comes before a body."""
 
+    head_s: float = HEAD_S
+
     _deadline: asyncio.TimerHandle | None = None
     _octets = 0
 
@@ -56,7 +58,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_S, self._give_up)
+            self._deadline = self.loop.call_later(self.head_s, self._give_up)
 
     def _head_is_here(self) -> None:
         if self._deadline is not None:

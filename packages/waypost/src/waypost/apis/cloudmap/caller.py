@@ -6,6 +6,7 @@ from typing import Final
 
 from waypost.catalog.changes import Cause
 from waypost.catalog.identifiers import resource_id
+from waypost.catalog.model import Namespace, Service
 
 __all__ = ["Caller", "identify_caller"]
 
@@ -20,6 +21,10 @@ class Caller:
     account: str
     region: str
     cause: Cause
+
+    def owns(self, resource: Namespace | Service) -> bool:
+        """Whether a resource is of the caller's account and region: others do not exist for it."""
+        return (resource.account, resource.region) == (self.account, self.region)
 
     def namespace_id(self, id_or_arn: str) -> str:
         return resource_id("namespace", id_or_arn, region=self.region, account=self.account)

@@ -53,7 +53,7 @@ class Reads:
     async def list_namespaces(self, caller: Caller, input_: Input) -> Output:
         matches = _filter(input_, _NAMESPACE_FILTERS)
         catalog = self._registry.catalog
-        rows = (each for each in catalog.namespaces() if _is_of(each, caller) and matches(each))
+        rows = (each for each in catalog.namespaces() if caller.owns(each) and matches(each))
         found, more = page(rows, _creation, call="ListNamespaces", input_=input_)
         return {"Namespaces": [namespace_summary(catalog, each) for each in found], **more}
 
@@ -67,7 +67,7 @@ class Reads:
         matches = _filter(input_, _SERVICE_FILTERS)
         catalog = self._registry.catalog
         services = (entry.service for entry in catalog.entry_of.values())
-        rows = (each for each in services if _is_of(each, caller) and matches(each))
+        rows = (each for each in services if caller.owns(each) and matches(each))
         found, more = page(rows, _creation, call="ListServices", input_=input_)
         return {"Services": [service_summary(catalog, each) for each in found], **more}
 
@@ -118,13 +118,13 @@ class Reads:
 
     def _namespace(self, caller: Caller, id_or_arn: str) -> Namespace:
         namespace = find_namespace(self._registry.catalog, caller.namespace_id(id_or_arn))
-        if not _is_of(namespace, caller):
+        if not caller.owns(namespace):
             raise NamespaceNotFound(f"Namespace not found: {id_or_arn}")
         return namespace
 
     def _entry(self, caller: Caller, id_or_arn: str) -> ServiceEntry:
         service = find_service(self._registry.catalog, caller.service_id(id_or_arn))
-        if not _is_of(service, caller):
+        if not caller.owns(service):
             raise ServiceNotFound(f"Service not found: {id_or_arn}")
         return self._registry.catalog.entry_of[service.id]
 
@@ -148,10 +148,6 @@ class Reads:
                 addresses.append(address if port is None else f"{address}:{port}")
         ttl_s = max((record.ttl_s for record in service.records), default=0)
         self._promise_log.answered("api", f"{service.name}.{input_['NamespaceName']}", addresses, ttl_s)
-
-
-def _is_of(resource: Namespace | Service, caller: Caller) -> bool:
-    return (resource.account, resource.region) == (caller.account, caller.region)
 
 
 def _creation(resource: Namespace | Service) -> tuple[int, str]:

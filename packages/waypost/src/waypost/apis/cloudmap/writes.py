@@ -7,6 +7,7 @@ from waypost.apis.cloudmap.caller import Caller
 from waypost.apis.cloudmap.errors import WireError
 from waypost.apis.cloudmap.views import service_view
 from waypost.catalog import commands
+from waypost.catalog.errors import NamespaceNotFound, ServiceNotFound
 from waypost.catalog.model import (
     DnsRecord,
     Health,
@@ -56,7 +57,7 @@ class Writes:
         return {"OperationId": await self._registry.submit(command, caller.cause)}
 
     async def delete_namespace(self, caller: Caller, input_: Input) -> Output:
-        command = commands.DeleteNamespace(namespace_id=caller.namespace_id(input_["Id"]))
+        command = commands.DeleteNamespace(namespace_id=self._namespace_id(caller, input_["Id"]))
         return {"OperationId": await self._registry.submit(command, caller.cause)}
 
     async def create_service(self, caller: Caller, input_: Input) -> Output:
@@ -67,7 +68,7 @@ class Writes:
         command = commands.CreateService(
             account=caller.account,
             region=caller.region,
-            namespace_id=caller.namespace_id(namespace),
+            namespace_id=self._namespace_id(caller, namespace),
             name=input_["Name"],
             type=ServiceType(input_["Type"]) if "Type" in input_ else None,
             description=input_.get("Description"),
@@ -84,12 +85,14 @@ class Writes:
         return {"Service": service_view(self._registry.catalog, service)}
 
     async def delete_service(self, caller: Caller, input_: Input) -> Output:
-        await self._registry.submit(commands.DeleteService(service_id=caller.service_id(input_["Id"])), caller.cause)
+        await self._registry.submit(
+            commands.DeleteService(service_id=self._service_id(caller, input_["Id"])), caller.cause
+        )
         return {}
 
     async def register_instance(self, caller: Caller, input_: Input) -> Output:
         command = commands.RegisterInstance(
-            service_id=caller.service_id(input_["ServiceId"]),
+            service_id=self._service_id(caller, input_["ServiceId"]),
             instance_id=input_["InstanceId"],
             attributes=input_["Attributes"],
             creator_request_id=input_.get("CreatorRequestId"),
@@ -98,18 +101,32 @@ class Writes:
 
     async def deregister_instance(self, caller: Caller, input_: Input) -> Output:
         command = commands.DeregisterInstance(
-            service_id=caller.service_id(input_["ServiceId"]), instance_id=input_["InstanceId"]
+            service_id=self._service_id(caller, input_["ServiceId"]), instance_id=input_["InstanceId"]
         )
         return {"OperationId": await self._registry.submit(command, caller.cause)}
 
     async def update_instance_custom_health_status(self, caller: Caller, input_: Input) -> Output:
         command = commands.UpdateHealth(
-            service_id=caller.service_id(input_["ServiceId"]),
+            service_id=self._service_id(caller, input_["ServiceId"]),
             instance_id=input_["InstanceId"],
             health=Health(input_["Status"]),
         )
         await self._registry.submit(command, caller.cause)
         return {}
+
+    def _namespace_id(self, caller: Caller, id_or_arn: str) -> str:
+        namespace_id = caller.namespace_id(id_or_arn)
+        namespace = self._registry.catalog.get_namespace(namespace_id)
+        if namespace is not None and not caller.owns(namespace):
+            raise NamespaceNotFound(f"Namespace not found: {id_or_arn}")
+        return namespace_id
+
+    def _service_id(self, caller: Caller, id_or_arn: str) -> str:
+        service_id = caller.service_id(id_or_arn)
+        service = self._registry.catalog.get_service(service_id)
+        if service is not None and not caller.owns(service):
+            raise ServiceNotFound(f"Service not found: {id_or_arn}")
+        return service_id
 
 
 def _tags(input_: Input) -> tuple[tuple[str, str], ...]:

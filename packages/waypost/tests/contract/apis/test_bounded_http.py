@@ -1,0 +1,57 @@
+"""The bound on a request's head, over real sockets."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from waypost.apis.bounded_http import BoundedHttpProtocol
+
+
+class Impatient(BoundedHttpProtocol):
+    """Gives a head a twentieth of a second."""
+
+    head_s = 0.05
+
+
+@pytest.fixture
+async def address() -> AsyncIterator[tuple[str, int]]:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, http=Impatient, ws="none", lifespan="off", log_config=None))
+    serving = asyncio.create_task(server._serve(sockets=[listener]))
+    yield listener.getsockname()
+    server.should_exit = True
+    await serving
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost: x\r\nConten", b"GET /" + b"a" * 1000])
+async def test_a_head_that_stops_half_way_ends_the_connection(address: tuple[str, int], sent: bytes) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(sent)
+    assert await asyncio.wait_for(reader.read(), 10) == b""  # closed without a word
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_second_head_on_a_kept_connection_is_bounded_too(address: tuple[str, int]) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHo")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.count(b"HTTP/1.1 200") == 1
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_head_that_is_too_large_is_refused(address: tuple[str, int]) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * (128 << 10) + b"\r\n\r\n")
+    answer = await asyncio.wait_for(reader.readline(), 10)
+    assert answer == b"HTTP/1.1 400 Bad Request\r\n"
+    writer.close()

@@ -1,0 +1,135 @@
+"""The registry's end of the feed, with a nameserver's end written by hand."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from waypost import followers
+from waypost.catalog.changes import Cause, Change, NamespaceCreated, Recorded
+from waypost.catalog.commands import CreateNamespace, Moment
+from waypost.catalog.identifiers import Ids
+from waypost.catalog.index import Catalog
+from waypost.catalog.model import NamespaceType
+from waypost.feed import Applied, Batch, Snapshot, decode_feed, encode_frame, read_frame
+from waypost.followers import FeedServer
+
+
+class Nameserver:
+    """Reads the feed and confirms when it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def connect(cls, path: Path) -> "Nameserver":
+        return cls(*await asyncio.open_unix_connection(path))
+
+    async def read(self) -> Snapshot | Batch:
+        return decode_feed(await read_frame(self.reader))
+
+    def confirm(self, revision: int) -> None:
+        self.writer.write(encode_frame(Applied(revision=revision)))
+
+    async def close(self) -> None:
+        self.writer.close()
+        await self.writer.wait_closed()
+
+
+@pytest.fixture
+async def feed(tmp_path: Path) -> AsyncIterator[tuple[FeedServer, Catalog, Path]]:
+    catalog = Catalog()
+    server = FeedServer(lambda: catalog)
+    listening = await server.listen(tmp_path / "feed.sock")
+    yield server, catalog, tmp_path / "feed.sock"
+    listening.close()
+
+
+def grow(server: FeedServer, catalog: Catalog) -> Change:
+    revision = catalog.revision + 1
+    moment = Moment(now_ms=0, revision=revision, ids=Ids(random.Random(revision)))
+    own = {"account": "000000000000", "region": "us-east-1"}
+    change = CreateNamespace(name=f"n{revision}", type=NamespaceType.HTTP, **own).decide(catalog, moment).change
+    assert change is not None
+    catalog.apply(revision, change)
+    cause = Cause(call="Test", by="-")
+    server.publish([Recorded(revision=revision, at_ms=0, change=change, cause=cause)])
+    return change
+
+
+async def test_a_nameserver_gets_everything_and_then_each_commit(feed: tuple[FeedServer, Catalog, Path]) -> None:
+    server, catalog, path = feed
+    first = grow(server, catalog)
+    nameserver = await Nameserver.connect(path)
+    snapshot = await nameserver.read()
+    assert isinstance(snapshot, Snapshot)
+    assert isinstance(first, NamespaceCreated)
+    assert (snapshot.revision, snapshot.namespaces) == (1, [first.namespace])
+    second = grow(server, catalog)
+    assert await nameserver.read() == Batch(first_revision=2, changes=[second])
+    await nameserver.close()
+
+
+async def test_a_write_waits_for_the_nameservers_word(feed: tuple[FeedServer, Catalog, Path]) -> None:
+    server, catalog, path = feed
+    nameserver = await Nameserver.connect(path)
+    await nameserver.read()
+    nameserver.confirm(0)
+    grow(server, catalog)
+    waiting = asyncio.create_task(server.caught_up(1))
+    await nameserver.read()
+    assert not waiting.done()
+    nameserver.confirm(1)
+    await waiting
+    assert server.unconfirmed == 0
+    await nameserver.close()
+
+
+async def test_with_no_nameserver_nobody_waits(feed: tuple[FeedServer, Catalog, Path]) -> None:
+    server, catalog, _ = feed
+    grow(server, catalog)
+    await server.caught_up(1)
+    assert server.unconfirmed == 0
+
+
+async def test_a_silent_nameserver_delays_a_write_no_longer_than_its_bound(
+    feed: tuple[FeedServer, Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "CONFIRM_S", 0.01)
+    server, catalog, path = feed
+    nameserver = await Nameserver.connect(path)
+    await nameserver.read()
+    grow(server, catalog)
+    await server.caught_up(1)
+    assert server.unconfirmed == 1
+    await nameserver.close()
+
+
+async def test_a_nameserver_that_stays_silent_is_cut_off(
+    feed: tuple[FeedServer, Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, catalog, path = feed
+    nameserver = await Nameserver.connect(path)
+    await nameserver.read()
+    grow(server, catalog)
+    monkeypatch.setattr(followers, "SILENT_S", -1)
+    grow(server, catalog)
+    await nameserver.read()
+    with pytest.raises(asyncio.IncompleteReadError):
+        await nameserver.read()
+    await server.caught_up(2)
+    assert server.unconfirmed == 0
+    await nameserver.close()
+
+
+async def test_a_nameserver_that_leaves_holds_up_nobody(feed: tuple[FeedServer, Catalog, Path]) -> None:
+    server, catalog, path = feed
+    nameserver = await Nameserver.connect(path)
+    await nameserver.read()
+    grow(server, catalog)
+    waiting = asyncio.create_task(server.caught_up(1))
+    await nameserver.close()
+    await waiting
+    assert server.unconfirmed == 0

@@ -1,0 +1,46 @@
+"""Ids and ARNs in AWS's form."""
+
+import random
+import re
+
+import pytest
+
+from waypost.catalog.identifiers import Ids, arn, operation_id, resource_id
+
+
+def test_an_operation_id_ends_in_its_time() -> None:
+    # The suffix of a published sample of the API.
+    assert operation_id("a" * 32, 1587055860121) == "a" * 32 + "-k9302yzd"
+
+
+def test_ids_have_the_forms_of_aws() -> None:
+    ids = Ids(random.Random(7))
+    assert re.fullmatch(r"ns-[a-z0-9]{16}", ids.namespace())
+    assert re.fullmatch(r"srv-[a-z0-9]{16}", ids.service())
+    assert re.fullmatch(r"Z[A-Z0-9]{20}", ids.hosted_zone())
+    assert re.fullmatch(r"[a-z0-9]{32}-[a-z0-9]{8}", ids.operation(1587055860121))
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+)
+def test_the_partition_follows_the_region(region: str, partition: str) -> None:
+    assert arn("service", region, "123456789012", "srv-1").startswith(f"arn:{partition}:servicediscovery:{region}:")
+
+
+def test_an_arn_is_taken_where_an_id_is() -> None:
+    own = {"region": "us-east-1", "account": "123456789012"}
+    assert resource_id("service", "srv-1", **own) == "srv-1"
+    assert resource_id("service", arn("service", "us-east-1", "123456789012", "srv-1"), **own) == "srv-1"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        arn("service", "eu-west-1", "123456789012", "srv-1"),
+        arn("service", "us-east-1", "210987654321", "srv-1"),
+        arn("namespace", "us-east-1", "123456789012", "srv-1"),
+    ],
+)
+def test_a_foreign_arn_names_nothing_here(foreign: str) -> None:
+    assert resource_id("service", foreign, region="us-east-1", account="123456789012") == foreign
