@@ -2,7 +2,8 @@
 
 A write is answered when the nameserver has confirmed its revision. One that stays silent is waited for at most
 ``CONFIRM_S``; after ``SILENT_S`` without a word its connection is cut, so that it comes back for a fresh snapshot.
-With no nameserver connected nobody answers from anything older, so there is nothing to wait for.
+When the registry has just started, or a nameserver has just left, one may be on its way back and meanwhile answer from
+what it had: for ``RETURN_S`` a write waits for it as for one that is connected. After that there is none.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from waypost.feed import Batch, Snapshot, decode_applied, encode_frame, read_fra
 __all__ = ["FeedServer"]
 
 CONFIRM_S: Final = 0.25  # seconds that a write waits for the nameserver
+RETURN_S: Final = 2.0  # seconds in which a nameserver that lost its registry is back
 SILENT_S: Final = 5.0  # seconds after which a silent nameserver is cut off
 UNSENT: Final = 64 << 20  # octets that may wait for a slow nameserver
 
@@ -45,6 +47,8 @@ class FeedServer:
         self.unconfirmed = 0  # writes that were answered without the nameserver's word
         self._catalog = catalog
         self._followers: set[_Follower] = set()
+        self._joined = asyncio.Event()  # set while at least one follower is connected
+        self._expected_until = asyncio.get_running_loop().time() + RETURN_S
 
     async def listen(self, path: Path) -> asyncio.Server:
         """Listen on a Unix socket that only this user may open; a stale one is replaced."""
@@ -72,12 +76,13 @@ class FeedServer:
 
     async def caught_up(self, revision: int) -> None:
         """Return when every follower has confirmed a revision, or after CONFIRM_S."""
-        waiting = [follower for follower in self._followers if follower.applied < revision]
-        if not waiting:
+        expected = self._followers or asyncio.get_running_loop().time() < self._expected_until
+        if not expected:
             return
         try:
             async with asyncio.timeout(CONFIRM_S):
-                for follower in waiting:
+                await self._joined.wait()
+                for follower in tuple(self._followers):
                     while follower in self._followers and follower.applied < revision:
                         follower.moved.clear()
                         await follower.moved.wait()
@@ -90,6 +95,7 @@ class FeedServer:
         follower = _Follower(writer, catalog.revision)
         writer.write(encode_frame(_snapshot(catalog)))
         self._followers.add(follower)
+        self._joined.set()
         log.info("feed.connected", revision=catalog.revision)
         try:
             while True:
@@ -105,6 +111,9 @@ class FeedServer:
 
     def _drop(self, follower: _Follower) -> None:
         self._followers.discard(follower)
+        self._expected_until = asyncio.get_running_loop().time() + RETURN_S
+        if not self._followers:
+            self._joined.clear()
         follower.moved.set()
         follower.writer.close()
 

@@ -87,11 +87,30 @@ async def test_a_write_waits_for_the_nameservers_word(feed: tuple[FeedServer, Ca
     await nameserver.close()
 
 
-async def test_with_no_nameserver_nobody_waits(feed: tuple[FeedServer, Catalog, Path]) -> None:
+async def test_with_no_nameserver_nobody_waits(
+    feed: tuple[FeedServer, Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     server, catalog, _ = feed
+    monkeypatch.setattr(server, "_expected_until", 0)
     grow(server, catalog)
     await server.caught_up(1)
     assert server.unconfirmed == 0
+
+
+async def test_a_write_waits_for_a_nameserver_that_is_on_its_way_back(
+    feed: tuple[FeedServer, Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "CONFIRM_S", 10)
+    server, catalog, path = feed
+    grow(server, catalog)
+    waiting = asyncio.create_task(server.caught_up(1))
+    nameserver = await Nameserver.connect(path)
+    await nameserver.read()
+    assert not waiting.done()
+    nameserver.confirm(1)
+    await waiting
+    assert server.unconfirmed == 0
+    await nameserver.close()
 
 
 async def test_a_silent_nameserver_delays_a_write_no_longer_than_its_bound(
@@ -119,13 +138,14 @@ async def test_a_nameserver_that_stays_silent_is_cut_off(
     await nameserver.read()
     with pytest.raises(asyncio.IncompleteReadError):
         await nameserver.read()
-    await server.caught_up(2)
-    assert server.unconfirmed == 0
     await nameserver.close()
 
 
-async def test_a_nameserver_that_leaves_holds_up_nobody(feed: tuple[FeedServer, Catalog, Path]) -> None:
+async def test_a_nameserver_that_leaves_holds_up_nobody(
+    feed: tuple[FeedServer, Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     server, catalog, path = feed
+    monkeypatch.setattr(server, "_expected_until", 0)
     nameserver = await Nameserver.connect(path)
     await nameserver.read()
     grow(server, catalog)
