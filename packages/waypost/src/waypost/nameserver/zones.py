@@ -1,0 +1,309 @@
+"""The catalog as zones: which zone a name belongs to, and what is at the name.
+
+One zone per DNS namespace. The longest matching zone answers, without falling back to a shorter one; of zones with the
+same name (namespaces of several VPCs or accounts) the oldest is served. Source: RFC 1034 section 4.3.2, RFC 2308
+(NODATA against NXDOMAIN), RFC 8020 (empty non-terminals exist).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, Self, assert_never
+
+from dns.rdatatype import RdataType
+
+from waypost.catalog.changes import (
+    Change,
+    HealthChanged,
+    InstanceDeregistered,
+    InstanceRegistered,
+    NamespaceCreated,
+    NamespaceDeleted,
+    OperationFailed,
+    ServiceCreated,
+    ServiceDeleted,
+)
+from waypost.catalog.index import Catalog, ServiceEntry
+from waypost.catalog.model import Instance, Namespace, RecordType, Service
+from waypost.catalog.selection import select_answerable
+from waypost.nameserver.names import InvalidName, encode_labels, encode_name, suffixes
+from waypost.nameserver.records import Owner, Record, RecordSet, record_set
+
+__all__ = ["Found", "NoData", "NoName", "Outcome", "Outside", "Zone", "Zones"]
+
+EMPTY_SERVICE_TTL_S: Final = 5  # at most: how long a service may stay dark after its first instance came
+NAME_SERVER: Final = encode_labels("ns")  # below the zone's name; it has no address records
+HOSTMASTER: Final = encode_labels("hostmaster")
+NS_TTL_S: Final = 172_800  # as Route 53's
+REFRESH_RETRY_EXPIRE: Final = (7_200, 900, 1_209_600)  # seconds, as Route 53's
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Zone:
+    """A namespace as a zone. Only :class:`Zones` changes it."""
+
+    namespace: Namespace
+    name: bytes  # wire form, lower case
+    serial: int  # 0..2**32-1: revision of the last change to the zone
+    owners: dict[bytes, tuple[Owner, ...]] = field(default_factory=dict)  # of each name the first answers
+    below: dict[bytes, int] = field(default_factory=dict)  # name inside the zone → how many owners are under it
+
+    @property
+    def negative_ttl_s(self) -> int:
+        """How long an absence may be remembered: TTL of the SOA record and its MINIMUM, which are kept equal."""
+        return self.namespace.soa_ttl_s or 0
+
+    def soa_rdata(self, name: bytes, ttl_s: int) -> bytes:
+        """Return the SOA record's data. ``name`` is the zone's, in full or as a compression pointer."""
+        numbers = (self.serial, *REFRESH_RETRY_EXPIRE, ttl_s)
+        return NAME_SERVER + name + HOSTMASTER + name + b"".join(number.to_bytes(4, "big") for number in numbers)
+
+    def put(self, owner: Owner) -> None:
+        """Publish an owner, in the place of what it published at this name before."""
+        present = self.owners.get(owner.name, ())
+        others = [other for other in present if other.place != owner.place]
+        self.owners[owner.name] = (owner,) if not others else tuple(sorted([*others, owner], key=lambda one: one.rank))
+        if len(others) == len(present):
+            self._count(owner.name, +1)
+
+    def drop(self, name: bytes, place: tuple[str, str | None]) -> None:
+        """Withdraw what a service or instance publishes at a name, if it does."""
+        present = self.owners.get(name, ())
+        others = tuple(other for other in present if other.place != place)
+        if len(others) == len(present):
+            return
+        if others:
+            self.owners[name] = others
+        else:
+            del self.owners[name]
+        self._count(name, -1)
+
+    def _count(self, name: bytes, delta: int) -> None:
+        """Note at each name between this one and the zone's that there is more, or less, below it."""
+        for ancestor in islice(suffixes(name), 1, None):
+            if ancestor == self.name:
+                break
+            self.below[ancestor] = self.below.get(ancestor, 0) + delta
+            if not self.below[ancestor]:
+                del self.below[ancestor]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Records of the type, or the CNAME that stands in their place."""
+
+    records: RecordSet
+
+
+@dataclass(frozen=True, slots=True)
+class NoData:
+    """The name exists and has nothing of the type."""
+
+    zone: Zone
+    ttl_s: int  # how long that may be remembered
+
+
+@dataclass(frozen=True, slots=True)
+class NoName:
+    """Nothing is at the name, nor below it."""
+
+    zone: Zone
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The name is in no zone of ours."""
+
+
+Outcome = Found | NoData | NoName | Outside
+
+
+class Zones:
+    """Every zone, as of one revision of the catalog.
+
+    :param relax_nodata: a service with nothing to answer exists, with no data and for a short while; strictly, as with
+        Cloud Map, it does not exist.
+    """
+
+    def __init__(self, *, relax_nodata: bool) -> None:
+        self._relax_nodata = relax_nodata
+        self._catalog = Catalog()
+        self._zone_of: dict[str, Zone] = {}  # namespace id → zone
+        self._zones_named: dict[bytes, list[Zone]] = {}  # oldest first: that one is served
+
+    @classmethod
+    def load(
+        cls,
+        revision: int,
+        namespaces: Iterable[Namespace],
+        services: Iterable[tuple[Service, int]],
+        instances: Iterable[Instance],
+        *,
+        relax_nodata: bool,
+    ) -> Self:
+        """Return the zones of a whole catalog."""
+        zones = cls(relax_nodata=relax_nodata)
+        zones._catalog.load(revision, namespaces, services)
+        for instance in instances:
+            zones._catalog.add_instance(instance)
+        for namespace in zones._catalog.namespaces():
+            zones._add_zone(namespace)
+            for entry in zones._catalog.services_of(namespace.id):
+                zones._publish(entry.service.id, entry.instances)
+        return zones
+
+    @property
+    def revision(self) -> int:
+        """The catalog's revision that the zones follow."""
+        return self._catalog.revision
+
+    def apply(self, revision: int, change: Change) -> list[bytes] | None:
+        """Take a change in and return the names, in lower case, whose answers may be others now; None: any may.
+
+        :raises ValueError: ``revision`` is not the next one.
+        :raises KeyError: the change is of something that is not there.
+        """
+        match change:
+            case NamespaceCreated(namespace):
+                self._catalog.apply(revision, change)
+                self._add_zone(namespace)
+                return None
+            case NamespaceDeleted(namespace_id):
+                self._catalog.apply(revision, change)
+                self._remove_zone(namespace_id)
+                return None
+            case ServiceCreated(service):
+                self._catalog.apply(revision, change)
+                return self._publish(service.id, ())
+            case ServiceDeleted(service_id):
+                service = self._catalog.entry_of[service_id].service
+                self._catalog.apply(revision, change)
+                return self._withdraw(service)
+            case InstanceRegistered(instance):
+                self._catalog.apply(revision, change)
+                return self._publish(instance.service_id, (instance.id,))
+            case InstanceDeregistered(service_id, instance_id) | HealthChanged(service_id, instance_id):
+                self._catalog.apply(revision, change)
+                return self._publish(service_id, (instance_id,))
+            case OperationFailed():
+                self._catalog.apply(revision, change)
+                return []
+            case _:
+                assert_never(change)
+
+    def lookup(self, name: bytes, rtype: int) -> Outcome:
+        """Return what is at a name (wire form, lower case) for a record type."""
+        zone = self._find_zone(name)
+        if zone is None:
+            return Outside()
+        if name == zone.name:
+            return _apex(zone, rtype)
+        owners = zone.owners.get(name)
+        if owners is None:
+            exists = name in zone.below or name == NAME_SERVER + zone.name
+            return NoData(zone, zone.negative_ttl_s) if exists else NoName(zone)
+        records = record_set(owners[0], rtype)
+        if records is not None:
+            return Found(records)
+        empty = not owners[0].instances
+        return NoData(zone, min(zone.negative_ttl_s, EMPTY_SERVICE_TTL_S) if empty else zone.negative_ttl_s)
+
+    def is_published(self, name: bytes) -> bool:
+        """Tell whether a service publishes a name (wire form, lower case): the zone's own names are not meant."""
+        zone = self._find_zone(name)
+        return zone is not None and name in zone.owners
+
+    def _find_zone(self, name: bytes) -> Zone | None:
+        for suffix in suffixes(name):
+            zones = self._zones_named.get(suffix)
+            if zones is not None:
+                return zones[0]
+        return None
+
+    def _add_zone(self, namespace: Namespace) -> None:
+        if namespace.soa_ttl_s is None:
+            return  # discovered by API alone
+        try:
+            name = encode_name(namespace.name).lower()
+            encode_name("hostmaster", name)
+        except InvalidName:
+            return  # no room is left for the names of its own SOA record
+        zone = Zone(namespace=namespace, name=name, serial=_serial(self._catalog.revision))
+        self._zone_of[namespace.id] = zone
+        zones = self._zones_named.setdefault(name, [])
+        zones.append(zone)
+        zones.sort(key=lambda each: (each.namespace.created_ms, each.namespace.id))
+
+    def _remove_zone(self, namespace_id: str) -> None:
+        zone = self._zone_of.pop(namespace_id, None)
+        if zone is None:
+            return
+        zones = self._zones_named[zone.name]
+        zones.remove(zone)
+        if not zones:
+            del self._zones_named[zone.name]
+
+    def _publish(self, service_id: str, instance_ids: Iterable[str]) -> list[bytes]:
+        """Bring a service's own name, and the targets of these instances, up to date; return these names."""
+        entry = self._catalog.entry_of[service_id]
+        zone, name = self._place_of(entry.service)
+        if zone is None:
+            return []
+        zone.serial = _serial(self._catalog.revision)
+        answerable = select_answerable(entry.instances.values()).instances
+        if answerable or self._relax_nodata:
+            zone.put(Owner(name=name, service=entry.service, instance_id=None, instances=answerable))
+        else:
+            zone.drop(name, (service_id, None))
+        if all(record.type is not RecordType.SRV for record in entry.service.records):
+            return [name]
+        return [name, *_publish_targets(zone, name, entry, instance_ids)]
+
+    def _withdraw(self, service: Service) -> list[bytes]:
+        """Take away the name of a service, which has no instances left; return it."""
+        zone, name = self._place_of(service)
+        if zone is None:
+            return []
+        zone.serial = _serial(self._catalog.revision)
+        zone.drop(name, (service.id, None))
+        return [name]
+
+    def _place_of(self, service: Service) -> tuple[Zone | None, bytes]:
+        """Return the zone of a service and its name there; no zone if DNS does not know it."""
+        zone = self._zone_of.get(service.namespace_id)
+        if zone is None or not service.records:
+            return None, b""
+        try:
+            return zone, encode_name(service.name, zone.name).lower()
+        except InvalidName:
+            return None, b""  # the rules refuse such a name
+
+
+def _publish_targets(zone: Zone, name: bytes, entry: ServiceEntry, instance_ids: Iterable[str]) -> Iterator[bytes]:
+    """Bring the targets of these instances of an SRV service up to date; yield their names."""
+    for instance_id in instance_ids:
+        try:
+            target = encode_name(instance_id, name).lower()
+        except InvalidName:
+            continue  # the rules refuse such an id for SRV
+        instance = entry.instances.get(instance_id)
+        alone = select_answerable([] if instance is None else [instance]).instances
+        if alone:
+            zone.put(Owner(name=target, service=entry.service, instance_id=instance_id, instances=alone))
+        else:
+            zone.drop(target, (entry.service.id, instance_id))
+        yield target
+
+
+def _apex(zone: Zone, rtype: int) -> Found | NoData:
+    if rtype in (RdataType.SOA, RdataType.ANY):
+        soa = Record(zone.soa_rdata(zone.name, zone.negative_ttl_s))
+        return Found(RecordSet(rtype=RdataType.SOA, ttl_s=zone.negative_ttl_s, records=(soa,), drawn=1))
+    if rtype == RdataType.NS:
+        ns = Record(NAME_SERVER + zone.name)
+        return Found(RecordSet(rtype=RdataType.NS, ttl_s=NS_TTL_S, records=(ns,), drawn=1))
+    return NoData(zone, zone.negative_ttl_s)
+
+
+def _serial(revision: int) -> int:
+    return revision % 2**32

@@ -1,0 +1,160 @@
+"""A nameserver as the platform meets it: a process on sockets that were handed down, fed by a registry."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dns.asyncquery
+import dns.message
+import pytest
+
+from waypost.feed import Batch, Snapshot, decode_applied, encode_frame, read_frame
+
+
+class StubRegistry:
+    """The registry's end of the feed, led by the test."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connected: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        self._server: asyncio.Server | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def listen(self) -> None:
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._connected.put((reader, writer))
+
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(connected, self.path)
+
+    async def accept(self, snapshot: Snapshot) -> int:
+        """Wait for the nameserver, tell it everything, and return the revision that it confirms."""
+        if self._writer is not None:
+            await self.hang_up()
+        self._reader, self._writer = await self._connected.get()
+        return await self.tell(snapshot)
+
+    async def tell(self, message: Snapshot | Batch) -> int:
+        """Send a message and return the revision that the nameserver confirms."""
+        assert self._reader is not None
+        assert self._writer is not None
+        self._writer.write(encode_frame(message))
+        return decode_applied(await read_frame(self._reader)).revision
+
+    async def hang_up(self) -> None:
+        """End the connection, as a registry does that dies."""
+        assert self._writer is not None
+        self._writer.close()
+        await self._writer.wait_closed()
+        self._writer = None
+
+    async def close(self) -> None:
+        if self._writer is not None:
+            await self.hang_up()
+        if self._server is not None:
+            self._server.close()
+
+
+@dataclass
+class NameserverProcess:
+    """A nameserver started as its supervisor starts it."""
+
+    directory: Path
+    datagrams: socket.socket = field(init=False)
+    listener: socket.socket = field(init=False)
+    process: "subprocess.Popen[bytes]" = field(init=False)
+    ready: int = field(init=False)
+    lifeline: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.datagrams.bind(("127.0.0.1", 0))
+
+    @property
+    def feed(self) -> Path:
+        return self.directory / "feed.sock"
+
+    @property
+    def promises(self) -> Path:
+        return self.directory / "promises"
+
+    def start(self) -> None:
+        self.ready, say_ready = os.pipe()
+        lifeline, self.lifeline = os.pipe()
+        descriptors = (self.datagrams.fileno(), self.listener.fileno(), say_ready, lifeline)
+        environment = {
+            **os.environ,
+            "WAYPOST_DNS_UDP_FD": str(descriptors[0]),
+            "WAYPOST_DNS_TCP_FD": str(descriptors[1]),
+            "WAYPOST_READY_FD": str(say_ready),
+            "WAYPOST_LIFELINE_FD": str(lifeline),
+            "WAYPOST_FEED": str(self.feed),
+            "WAYPOST_RELAX": "nodata",
+            "WAYPOST_PROMISE_LOG": str(self.promises),
+        }
+        with (self.directory / "nameserver.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "waypost.nameserver"], env=environment, pass_fds=descriptors, stderr=log
+            )
+        os.close(say_ready)
+        os.close(lifeline)
+
+    async def is_ready(self) -> bool:
+        """Wait until the process says that it is ready, or ends without a word."""
+        said = await asyncio.to_thread(os.read, self.ready, 64)
+        return said == b"ready\n"
+
+    async def ask_udp(self, question: str) -> dns.message.Message:
+        query = dns.message.make_query(*question.split())
+        return await dns.asyncquery.udp(query, "127.0.0.1", 10, self.datagrams.getsockname()[1])
+
+    async def ask_tcp(self, question: str) -> dns.message.Message:
+        query = dns.message.make_query(*question.split())
+        return await dns.asyncquery.tcp(query, "127.0.0.1", 10, self.listener.getsockname()[1])
+
+    def log(self) -> str:
+        return (self.directory / "nameserver.log").read_text()
+
+    def stop(self) -> int:
+        """Close the lifeline and return the exit status."""
+        os.close(self.lifeline)
+        return self.process.wait(10)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(10)
+            os.close(self.lifeline)
+        os.close(self.ready)
+        self.datagrams.close()
+        self.listener.close()
+
+
+@pytest.fixture
+def nameserver(tmp_path: Path) -> Iterator[NameserverProcess]:
+    """Yield a started nameserver; whether anything feeds it is up to the test."""
+    process = NameserverProcess(tmp_path)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+@pytest.fixture
+async def registry(nameserver: NameserverProcess) -> AsyncIterator[StubRegistry]:
+    """Yield a registry that listens where the nameserver looks for one."""
+    stub = StubRegistry(nameserver.feed)
+    await stub.listen()
+    try:
+        yield stub
+    finally:
+        await stub.close()

@@ -1,0 +1,104 @@
+"""TCP: what a client can hold is bounded in time and number."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import dns.message
+import pytest
+
+from waypost.nameserver.connections import serve_connections
+from waypost.nameserver.front import Front
+from waypost.promise import PromiseLog
+
+from ...unit.nameserver.catalogs import History
+from ...unit.nameserver.conversations import answerer_of
+
+QUERY = dns.message.make_query("example.internal", "SOA").to_wire()
+FRAME = struct.pack("!H", len(QUERY)) + QUERY
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def serving(*, idle_s: float = 30, most: int = 10) -> AsyncIterator[Callable[[], "asyncio.Future[Client]"]]:
+    """Serve one empty zone; yield what connects to it."""
+    history = History()
+    history.namespace("example.internal")
+    front = Front(answerer_of(history), PromiseLog(None))
+    clients: list[Client] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+
+        async def connect() -> Client:
+            client = await asyncio.open_connection(*listener.getsockname())
+            clients.append(client)
+            return client
+
+        server = asyncio.create_task(serve_connections(listener, front, idle_s=idle_s, most=most))
+        yield lambda: asyncio.ensure_future(connect())
+        server.cancel()
+        await asyncio.wait([server])
+        for _, writer in clients:
+            writer.close()
+
+
+async def is_answered(client: Client) -> bool:
+    """Ask, and tell whether an answer comes before the end of the connection."""
+    reader, writer = client
+    writer.write(FRAME)
+    try:
+        (length,) = struct.unpack("!H", await reader.readexactly(2))
+        return (await reader.readexactly(length))[:2] == QUERY[:2]
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return False
+
+
+async def ask_for_ever(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(FRAME * 1000)
+        await writer.drain()
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0", FRAME[:-1]])
+async def test_a_query_that_is_not_whole_in_time_ends_the_connection(sent: bytes) -> None:
+    async with serving(idle_s=0.05) as connect:
+        reader, writer = await connect()
+        writer.write(sent)
+        assert await reader.read() == b""
+
+
+async def test_what_is_no_query_ends_the_connection() -> None:
+    async with serving() as connect:
+        reader, writer = await connect()
+        writer.write(b"\0\x04nope")
+        assert await reader.read() == b""
+
+
+async def test_an_answer_reaches_a_client_that_has_said_its_last_word() -> None:
+    async with serving() as connect:
+        reader, writer = await connect()
+        writer.write(FRAME)
+        writer.write_eof()
+        assert len(await reader.read()) > len(FRAME)
+
+
+async def test_a_new_connection_takes_the_place_of_the_one_silent_for_longest() -> None:
+    async with serving(most=2) as connect:
+        first, second = await connect(), await connect()
+        assert await is_answered(first)
+        assert await is_answered(second)
+        assert await is_answered(first)
+        third = await connect()
+        assert await is_answered(third)
+        assert await second[0].read() == b""
+        assert await is_answered(first)
+
+
+async def test_a_client_that_takes_no_answers_is_let_go() -> None:
+    async with serving(idle_s=0.2) as connect:
+        _, writer = await connect()
+        writer.transport.pause_reading()
+        with pytest.raises(ConnectionError):
+            await ask_for_ever(writer)
