@@ -1,0 +1,186 @@
+"""HTTP to a service by its name, spread over every address that the name has."""
+
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx2
+
+from waypost_client.endpoint import Endpoint
+from waypost_client.errors import LookupFailed
+from waypost_client.repeat import IDEMPOTENT_METHODS
+from waypost_client.resolver import Resolver
+from waypost_client.spread import Spread
+
+__all__ = ["Transport"]
+
+PORTS: Final = {"http": 80, "https": 443}
+LIMITS: Final = httpx2.Limits(
+    max_connections=100,
+    max_keepalive_connections=50,
+    keepalive_expiry=4.0,  # seconds; below the 5 after which uvicorn closes, so that no request meets the closing
+)
+SERVICES: Final = 256  # names with a pool of their own at a time
+
+NOT_CONNECTED: Final = (httpx2.ConnectError, httpx2.ConnectTimeout)
+CONNECTION_LOST: Final = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    """Sends each request to one of the addresses that DNS gives for the URL's host.
+
+    The ``Host`` header and the name that TLS verifies stay the URL's. When no connection can be opened, another address
+    is tried, whatever the method: nothing was sent. When a connection breaks after that, only a request with an
+    idempotent method and a body of bytes is sent again. Each name has a pool of its own, so that one service that hangs
+    does not use up the connections to the others.
+
+    >>> client = httpx2.AsyncClient(transport=Transport(Resolver.from_environment()))
+    >>> await client.get("http://worker.example.com:8080/health")
+
+    Raises what every httpx2 transport raises; ``httpx2.ConnectError`` also when the name leads nowhere, with the
+    resolver's own error as its cause.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        limits: httpx2.Limits = LIMITS,
+        attempts: int = 3,
+        connect_timeout_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Resolve by this resolver, which is closed with the transport.
+
+        :param limits: of each service's pool.
+        :param attempts: times that one request is tried at most.
+        :param connect_timeout_s: seconds for one address; lower turns to the next one sooner.
+        """
+        self._resolver = resolver
+        self._verify = verify
+        self._limits = limits
+        self._attempts = attempts
+        self._connect_timeout_s = connect_timeout_s
+        self._clock = clock
+        self._services: OrderedDict[str, _Service] = OrderedDict()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        endpoints = await self._endpoints(request)
+        service = await self._service(request.url.host)
+        tried: set[Endpoint] = set()
+        unreachable: set[Endpoint] = set()
+        failure: httpx2.TransportError = httpx2.ConnectError("no address is left to try", request=request)
+        for _ in range(self._attempts):
+            now = self._clock()
+            # One that broke the connection may be tried again, on a new one, when there is no other.
+            endpoint = service.spread.choose(endpoints, now=now, without=tried) or service.spread.choose(
+                endpoints, now=now, without=unreachable
+            )
+            if endpoint is None:
+                break
+            tried.add(endpoint)
+            try:
+                return await service.send(request, endpoint, connect_timeout_s=self._connect_timeout_s)
+            except NOT_CONNECTED as error:
+                service.spread.note_unreachable(endpoint, now=self._clock())
+                unreachable.add(endpoint)
+                failure = error
+            except CONNECTION_LOST as error:
+                if not _may_repeat(request):
+                    raise
+                failure = error
+        raise failure
+
+    async def aclose(self) -> None:
+        await self._resolver.aclose()
+        while self._services:
+            _, service = self._services.popitem()
+            await service.pool.aclose()
+
+    async def _endpoints(self, request: httpx2.Request) -> tuple[Endpoint, ...]:
+        port = request.url.port or PORTS.get(request.url.scheme)
+        if port is None:
+            raise httpx2.UnsupportedProtocol(
+                f"{request.url.scheme}:// is neither http:// nor https://", request=request
+            )
+        try:
+            answer = await self._resolver.resolve(request.url.host, port=port)
+        except LookupFailed as error:
+            raise httpx2.ConnectError(str(error), request=request) from error
+        return answer.endpoints
+
+    async def _service(self, name: str) -> "_Service":
+        if name not in self._services:
+            await self._make_room()
+        service = self._services.get(name)  # made by another request, perhaps, while this one made room
+        if service is None:
+            if isinstance(self._verify, bool):
+                self._verify = httpx2.create_ssl_context(verify=self._verify)  # slow to make: made once, for all pools
+            service = _Service(Spread(), httpx2.AsyncHTTPTransport(verify=self._verify, limits=self._limits))
+            self._services[name] = service
+        self._services.move_to_end(name)
+        return service
+
+    async def _make_room(self) -> None:
+        if len(self._services) < SERVICES:
+            return
+        idle = next((name for name, service in self._services.items() if service.spread.idle), None)
+        if idle is not None:
+            await self._services.pop(idle).pool.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    spread: Spread
+    pool: httpx2.AsyncHTTPTransport
+
+    async def send(self, request: httpx2.Request, endpoint: Endpoint, *, connect_timeout_s: float) -> httpx2.Response:
+        self.spread.begin(endpoint)
+        try:
+            response = await self.pool.handle_async_request(_addressed(request, endpoint, connect_timeout_s))
+        except BaseException:
+            self.spread.end(endpoint)
+            raise
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = _Counted(response.stream, lambda: self.spread.end(endpoint))
+        return response
+
+
+class _Counted(httpx2.AsyncByteStream):
+    """A response body whose end is told, once."""
+
+    def __init__(self, body: httpx2.AsyncByteStream, ended: Callable[[], None]) -> None:
+        self._body = body
+        self._ended: Callable[[], None] | None = ended
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._body:
+            yield part
+
+    async def aclose(self) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
+        await self._body.aclose()
+
+
+def _addressed(request: httpx2.Request, endpoint: Endpoint, connect_timeout_s: float) -> httpx2.Request:
+    """Return the request as it goes to one address: the same in all but where it is sent."""
+    timeout: dict[str, Any] = dict(request.extensions.get("timeout") or {})
+    given = timeout.get("connect")
+    timeout["connect"] = connect_timeout_s if given is None else min(given, connect_timeout_s)
+    return httpx2.Request(
+        request.method,
+        request.url.copy_with(host=endpoint.address, port=endpoint.port),
+        headers=request.headers,
+        stream=request.stream,
+        extensions={"sni_hostname": request.url.host, **request.extensions, "timeout": timeout},
+    )
+
+
+def _may_repeat(request: httpx2.Request) -> bool:
+    return request.method in IDEMPOTENT_METHODS and isinstance(request.stream, httpx2.ByteStream)
