@@ -1,0 +1,137 @@
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from waypost.promise import Answered, read_events
+from waypost_client import Endpoint
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Listen = Callable[[Serve], Awaitable[Endpoint]]
+
+
+async def name_yourself(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each request with the address that was connected to."""
+    own = str(Endpoint(*writer.get_extra_info("sockname"))).encode()
+    try:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(own), own))
+    except asyncio.IncompleteReadError:
+        writer.close()
+
+
+@pytest.fixture
+async def client(balancer: Endpoint) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=f"http://{balancer}", trust_env=False) as client:
+        yield client
+
+
+async def answers(client: httpx2.AsyncClient, *, until: Callable[[str], bool]) -> None:
+    """Ask until the answer is as it should be; the test's time-out is the bound."""
+    while not until((await client.get("/")).text):
+        await asyncio.sleep(0.02)
+
+
+async def test_requests_are_spread_over_the_healthy_instances(
+    client: httpx2.AsyncClient, healthy: list[Endpoint], listen: Listen, tmp_path: Path
+) -> None:
+    healthy.extend([await listen(name_yourself) for _ in range(3)])
+    names = {str(each) for each in healthy}
+    await answers(client, until=names.__contains__)
+    got = Counter([(await client.get("/")).text for _ in range(30)])
+    assert got == dict.fromkeys(names, 10)
+    handed_out = {event for event in read_events(tmp_path / "promise") if isinstance(event, Answered)}
+    assert {(event.where, event.name, event.ttl_s) for event in handed_out} == {("balancer", "api.example.com", 0)}
+    assert {event.address for event in handed_out} == names
+
+
+async def test_an_instance_that_left_gets_no_request_after_the_next_look(
+    client: httpx2.AsyncClient, healthy: list[Endpoint], listen: Listen
+) -> None:
+    stays, leaves = healthy[:] = [await listen(name_yourself) for _ in range(2)]
+    await answers(client, until=str(leaves).__eq__)
+    healthy.remove(leaves)
+    left_at = asyncio.get_running_loop().time()
+    last = left_at
+    while (now := asyncio.get_running_loop().time()) < left_at + 1:
+        if (await client.get("/")).text == str(leaves):
+            last = now
+    assert last - left_at < 0.3
+    assert (await client.get("/")).text == str(stays)
+
+
+async def test_without_a_healthy_instance_the_answer_is_503(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/", headers={"X-Request-Id": "r-1"})
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "api.example.com has no healthy instance",
+        "request_id": "r-1",
+    }
+
+
+async def test_while_the_registry_is_away_the_last_instances_are_used(
+    client: httpx2.AsyncClient, healthy: list[Endpoint], listen: Listen, registry_is_away: asyncio.Event
+) -> None:
+    healthy.append(await listen(name_yourself))
+    await answers(client, until=str(healthy[0]).__eq__)
+    registry_is_away.set()
+    healthy.clear()
+    asked_again = asyncio.get_running_loop().time() + 0.6
+    while asyncio.get_running_loop().time() < asked_again:
+        assert (await client.get("/")).status_code == 200
+
+
+async def test_its_own_pages_tell_how_it_is(
+    own_pages: Endpoint, client: httpx2.AsyncClient, healthy: list[Endpoint], listen: Listen
+) -> None:
+    healthy.append(await listen(name_yourself))
+    await answers(client, until=str(healthy[0]).__eq__)
+    async with httpx2.AsyncClient(base_url=f"http://{own_pages}", trust_env=False) as admin:
+        assert (await admin.get("/health")).json() == {"status": "ok", "targets": [str(healthy[0])]}
+        metrics = (await admin.get("/metrics")).text
+        assert (await admin.get("/other")).status_code == 404
+        assert (await admin.post("/health")).status_code == 405
+    assert "waypost_balancer_targets 1.0" in metrics
+    assert 'waypost_balancer_requests_total{status="200"}' in metrics
+
+
+async def test_a_request_under_way_ends_before_the_process_does(
+    client: httpx2.AsyncClient,
+    balancer: Endpoint,
+    process: asyncio.subprocess.Process,
+    healthy: list[Endpoint],
+    listen: Listen,
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"slow" in await reader.readuntil(b"\r\n\r\n"):
+            begun.set()
+            await go_on.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    healthy.append(await listen(slow))
+    await answers(client, until="ok".__eq__)
+    under_way = asyncio.create_task(client.get("/slow"))
+    await begun.wait()
+    idle, writer = await asyncio.open_connection(balancer.address, balancer.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+    assert (await idle.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
+    process.terminate()
+    assert await idle.read() == b""
+    writer.close()
+    assert not under_way.done()
+    go_on.set()
+    answer = await under_way
+    assert (answer.text, answer.headers["connection"]) == ("ok", "close")
+    assert await process.wait() == 0
