@@ -1,0 +1,129 @@
+"""The command ``waypost``: run a platform, and look after the one that runs.
+
+Exit codes: 0 done; 1 something did not start, or was refused; 2 a flag or the manifest cannot be used; 5 a port or the
+state directory is in use.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from waypost.settings import ListenAddress, PlatformSettings, parse_relaxations, parse_task_network
+
+__all__ = ["app"]
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="waypost",
+    help="A service registry that speaks AWS Cloud Map's API, answers DNS, and runs and checks tasks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StateDir = Annotated[
+    Path, typer.Option("--state-dir", envvar="WAYPOST_STATE_DIR", help="Where the platform keeps its state.")
+]
+
+
+class Output(StrEnum):
+    """How a list is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@app.command()
+def up(
+    manifest: Annotated[Path, typer.Argument(help="What to run.", metavar="MANIFEST")] = Path("platform.toml"),
+    http_address: Annotated[
+        str, typer.Option(envvar="WAYPOST_HTTP_ADDRESS", metavar="HOST:PORT", help="The registry's API.")
+    ] = "127.0.0.1:8500",
+    dns_address: Annotated[
+        str, typer.Option(envvar="WAYPOST_DNS_ADDRESS", metavar="HOST:PORT", help="DNS, UDP and TCP.")
+    ] = "127.0.0.1:8600",
+    balancer_address: Annotated[
+        str, typer.Option(envvar="WAYPOST_BALANCER_ADDRESS", metavar="HOST:PORT", help="The load balancer.")
+    ] = "127.0.0.1:8000",
+    balancer_admin_address: Annotated[
+        str, typer.Option(envvar="WAYPOST_BALANCER_ADMIN_ADDRESS", metavar="HOST:PORT", help="Its metrics and health.")
+    ] = "127.0.0.1:8001",
+    state_dir: StateDir = Path("var"),
+    task_network: Annotated[
+        str,
+        typer.Option(
+            envvar="WAYPOST_TASK_NETWORK",
+            metavar="CIDR",
+            help="Where tasks get their addresses, inside 127.0.0.0/8. A /32 gives each a port instead.",
+        ),
+    ] = "127.88.0.0/16",
+    task_port: Annotated[
+        int, typer.Option(envvar="WAYPOST_TASK_PORT", min=0, max=65_535, help="The port that tasks listen on.")
+    ] = 8080,
+    relax: Annotated[
+        str,
+        typer.Option(envvar="WAYPOST_RELAX", metavar="RULES", help="Rules of Cloud Map to loosen, comma-separated."),
+    ] = "nodata",
+    account: Annotated[
+        str, typer.Option(envvar="WAYPOST_ACCOUNT", metavar="DIGITS", help="AWS account of unsigned calls, 12 digits.")
+    ] = "000000000000",
+) -> None:
+    """Run the platform of a manifest in the foreground. Ctrl-C drains and stops it. Any port may be 0."""
+    settings = PlatformSettings(
+        http_address=_parsed("--http-address", ListenAddress.parse, http_address),
+        dns_address=_parsed("--dns-address", ListenAddress.parse, dns_address),
+        balancer_address=_parsed("--balancer-address", ListenAddress.parse, balancer_address),
+        balancer_admin_address=_parsed("--balancer-admin-address", ListenAddress.parse, balancer_admin_address),
+        state_dir=state_dir,
+        task_network=_parsed("--task-network", parse_task_network, task_network),
+        task_port=task_port,
+        relax=_parsed("--relax", parse_relaxations, relax),
+        account=_parsed("--account", _parse_account, account),
+    )
+    from waypost.cli.foreground import run_in_foreground  # imports that --help should not wait for
+    from waypost.cli.outcome import exit_code_of
+
+    sys.exit(exit_code_of(run_in_foreground(manifest, settings)))
+
+
+@app.command()
+def tasks(
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print them.")] = Output.TABLE,
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """List the tasks of the running platform."""
+    from waypost.cli.outcome import exit_code_of
+    from waypost.cli.remote import print_tasks
+
+    sys.exit(exit_code_of(print_tasks(state_dir, as_json=output is Output.JSON)))
+
+
+@app.command()
+def stop(
+    target: Annotated[str, typer.Argument(metavar="SERVICE|INSTANCE", help="A service, or the id of one task.")],
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """Drain and stop tasks, and leave their places empty. Returns once their processes are gone."""
+    from waypost.cli.outcome import exit_code_of
+    from waypost.cli.remote import stop_tasks
+
+    sys.exit(exit_code_of(stop_tasks(state_dir, target)))
+
+
+def _parsed(flag: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint=f"'{flag}'") from exc
+
+
+def _parse_account(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{12}", text):
+        raise ValueError(f"{text!r} is not 12 digits")
+    return text

@@ -1,0 +1,91 @@
+"""What flags and environment decide about a platform. Read once, by ``waypost up``; everything else is handed values.
+
+Every setting ``WAYPOST_X_Y`` of the environment is also the flag ``--x-y``.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Final
+
+__all__ = ["RELAXATIONS", "ListenAddress", "PlatformSettings", "parse_relaxations", "parse_task_network"]
+
+RELAXATIONS: Final = ("nodata", "private-health-check", "more-than-8")
+"""The rules of Cloud Map that can be loosened, one by one."""
+
+LOOPBACK: Final = IPv4Network("127.0.0.0/8")
+TASK_NETWORK: Final = IPv4Network("127.88.0.0/16")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """An address and a port to listen on; port 0 is any free one."""
+
+    host: str  # IPv4 or IPv6 address
+    port: int  # 0..65535
+
+    @classmethod
+    def parse(cls, text: str) -> "ListenAddress":
+        """Return the value of ``host:port``; an IPv6 host stands in brackets.
+
+        :raises ValueError: it has not that form.
+        """
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise ValueError(f"{text!r} is not host:port, as in 127.0.0.1:8500")
+        host = "127.0.0.1" if host == "localhost" else host.strip("[]")
+        return cls(str(ipaddress.ip_address(host)), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def to_connect(self) -> "ListenAddress":
+        """The same, with the loopback address where it listens on all."""
+        if not ipaddress.ip_address(self.host).is_unspecified:
+            return self
+        return ListenAddress("::1" if ":" in self.host else "127.0.0.1", self.port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSettings:
+    """Where one platform listens and keeps its state. The defaults are the public contract."""
+
+    http_address: ListenAddress = ListenAddress("127.0.0.1", 8500)
+    dns_address: ListenAddress = ListenAddress("127.0.0.1", 8600)
+    balancer_address: ListenAddress = ListenAddress("127.0.0.1", 8000)
+    balancer_admin_address: ListenAddress = ListenAddress("127.0.0.1", 8001)
+    state_dir: Path = Path("var")
+    task_network: IPv4Network = TASK_NETWORK  # a /32: one address, a port for each task
+    task_port: int = 8080  # of every task whose service names none; 0 is one that is free on every address
+    relax: tuple[str, ...] = ("nodata",)
+    account: str = "000000000000"  # 12 digits
+
+
+def parse_task_network(text: str) -> IPv4Network:
+    """Return the network that tasks get their addresses from.
+
+    :raises ValueError: it is no IPv4 network inside 127.0.0.0/8.
+    """
+    network = IPv4Network(text, strict=False)
+    if not network.subnet_of(LOOPBACK):
+        raise ValueError(f"{text} is not inside 127.0.0.0/8: tasks run on this machine alone")
+    return network
+
+
+def parse_relaxations(text: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list.
+
+    :raises ValueError: one of them is no rule that can be relaxed.
+    """
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in RELAXATIONS:
+            raise ValueError(f"{name!r} cannot be relaxed, only {', '.join(RELAXATIONS)}")
+    return names

@@ -1,0 +1,122 @@
+"""The parts of one platform beside its tasks: what each is started with. All are components."""
+
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+
+from waypost.health.link import ProberLink
+from waypost.settings import PlatformSettings
+from waypost.tasks.components import Component, Lifeline
+from waypost.tasks.manifest import Manifest
+from waypost.tasks.ports import BalancerPorts, Ports
+from waypost.tasks.stop import BALANCED_S, ENDED_S, StopRequest
+
+__all__ = ["Parts"]
+
+
+class Parts:
+    """Makes the components, and knows them from then on."""
+
+    def __init__(
+        self,
+        settings: PlatformSettings,
+        ports: Ports,
+        lifeline: Lifeline,
+        stop: StopRequest,
+        *,
+        state_dir: Path,
+        inherited: Mapping[str, str],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._settings, self._ports, self._lifeline, self._stop = settings, ports, lifeline, stop
+        self._state_dir, self._inherited, self._on_change = state_dir, inherited, on_change
+        self._made: list[Component] = []
+
+    def __iter__(self) -> Iterator[Component]:
+        return iter(self._made)
+
+    @property
+    def registry_url(self) -> str:
+        """Where this machine's processes reach the registry."""
+        return f"http://{self._ports.http.address.to_connect}"
+
+    def registry(self) -> Component:
+        """Return the registry."""
+        return self._make(
+            "registry",
+            "waypost.server",
+            {
+                "WAYPOST_DATABASE_URL": self._inherited.get(
+                    "WAYPOST_DATABASE_URL", f"sqlite:///{self._state_dir / 'registry.db'}"
+                ),
+                "WAYPOST_ACCOUNT": self._settings.account,
+                **self._feed,
+                **self._relax,
+            },
+            sockets={"WAYPOST_HTTP_FD": self._ports.http.socket},
+        )
+
+    def nameserver(self) -> Component:
+        """Return the nameserver, which the registry feeds."""
+        return self._make(
+            "nameserver",
+            "waypost.nameserver",
+            {**self._feed, **self._relax},
+            sockets={
+                "WAYPOST_DNS_UDP_FD": self._ports.dns_datagrams.socket,
+                "WAYPOST_DNS_TCP_FD": self._ports.dns_streams.socket,
+            },
+        )
+
+    def prober(self, link: ProberLink) -> Component:
+        """Return the prober at the other end of the link."""
+        return self._make("prober", "waypost.health", {}, line=("WAYPOST_PROBER_FD", link.connect))
+
+    def balancer(self, manifest: Manifest, ports: BalancerPorts) -> Component:
+        """Return the balancer in front of the service that the manifest names."""
+        assert manifest.balancer is not None
+        return self._make(
+            "balancer",
+            "waypost.balancer",
+            {
+                "WAYPOST_BALANCER_NAMESPACE": manifest.namespace,
+                "WAYPOST_BALANCER_SERVICE": manifest.balancer.service,
+                "AWS_ENDPOINT_URL_SERVICEDISCOVERY": self.registry_url,
+                "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            },
+            sockets={"WAYPOST_BALANCER_FD": ports.front.socket, "WAYPOST_BALANCER_ADMIN_FD": ports.admin.socket},
+            stop_by_s=BALANCED_S,
+        )
+
+    @property
+    def _feed(self) -> dict[str, str]:
+        return {"WAYPOST_FEED": str(self._state_dir / "feed.sock")}
+
+    @property
+    def _relax(self) -> dict[str, str]:
+        return {"WAYPOST_RELAX": ",".join(self._settings.relax)}
+
+    def _make(
+        self,
+        name: str,
+        module: str,
+        environment: Mapping[str, str],
+        *,
+        sockets: Mapping[str, socket.socket] | None = None,
+        stop_by_s: float = ENDED_S,
+        line: tuple[str, Callable[[], Awaitable[socket.socket]]] | None = None,
+    ) -> Component:
+        component = Component(
+            name,
+            module,
+            environment={**self._inherited, **environment},
+            sockets=sockets or {},
+            log=self._state_dir / "logs" / f"{name}.log",
+            lifeline=self._lifeline,
+            stop=self._stop,
+            stop_by_s=stop_by_s,
+            line=line,
+            on_change=self._on_change,
+        )
+        self._made.append(component)
+        return component

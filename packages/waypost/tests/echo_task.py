@@ -1,0 +1,63 @@
+"""A task for tests: an HTTP server whose health can be switched, and which can be told to misbehave.
+
+``GET /health`` and ``/health/ready`` answer 200, or what ``POST /health`` with a status as its body has set. ``GET /``
+answers the environment as JSON. Arguments: ``ignore-term`` ignores SIGTERM, ``fork`` leaves a child behind, ``exit``
+ends with code 3 at once, ``sick`` answers 503 from the start.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+
+
+class Server:
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                method, path, _ = head.split(b" ", 2)
+                length = next(
+                    (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b":0"
+                )
+                body = await reader.readexactly(int(length.partition(b":")[2]))
+                writer.write(self.answer(method, path, body))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    def answer(self, method: bytes, path: bytes, body: bytes) -> bytes:
+        status, content = 200, b"ok"
+        if method == b"POST" and path == b"/health":
+            self.status = int(body)
+        elif path.startswith(b"/health"):
+            status = self.status
+        elif path == b"/":
+            content = json.dumps(dict(os.environ)).encode()
+        return b"HTTP/1.1 %d -\r\nContent-Length: %d\r\n\r\n" % (status, len(content)) + content
+
+
+async def main(*words: str) -> None:
+    if "exit" in words:
+        print("something is wrong with this task", flush=True)
+        sys.exit(3)
+    if "fork" in words:
+        subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, (lambda: None) if "ignore-term" in words else stop.set)
+    server = Server(503 if "sick" in words else 200)
+    async with await asyncio.start_server(
+        server.serve, os.environ["SERVICE_ADDRESS"], int(os.environ["SERVICE_PORT"]), reuse_address=True
+    ):
+        print("listening", flush=True)
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
