@@ -1,0 +1,1 @@
+"""The REST service: takes messages, keeps them, and tells how they stand."""

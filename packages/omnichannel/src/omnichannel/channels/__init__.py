@@ -1,0 +1,6 @@
+"""The ways out: one module a channel, each behind the same protocol."""
+
+from omnichannel.channels.adapter import Adapter, InvalidAddress
+from omnichannel.channels.configured import Channels, ChannelState, ChannelUnconfigured, configured_channels
+
+__all__ = ["Adapter", "ChannelState", "ChannelUnconfigured", "Channels", "InvalidAddress", "configured_channels"]

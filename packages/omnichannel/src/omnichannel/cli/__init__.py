@@ -1,0 +1,125 @@
+"""``omnichannel``: the three services, and the keys of the API.
+
+A service runs in the foreground, logs JSON lines to standard error, and ends with exit code 0 on SIGTERM or Ctrl-C.
+Other exit codes: 2, a variable of the environment cannot be used; 5, its address cannot be listened on; 1, the rest.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+import typer
+
+from omnichannel.database import DatabaseUnavailable
+from omnichannel.database.keys import ApiKeys
+from omnichannel.discovery import EndpointsUnknown
+from omnichannel.serving.backing import open_database
+from omnichannel.serving.logs import configure_log
+from omnichannel.serving.server import CannotListen
+from omnichannel.settings import Settings, SettingsInvalid
+from waypost_client import NameserverUnknown
+
+__all__ = ["app"]
+
+Result = TypeVar("Result")
+
+EXIT_CODES: Final[Mapping[type[Exception], int]] = {
+    SettingsInvalid: 2,
+    EndpointsUnknown: 2,
+    NameserverUnknown: 2,
+    CannotListen: 5,
+    DatabaseUnavailable: 1,
+}
+"""The refusals that are told in one line instead of a traceback."""
+
+app = typer.Typer(
+    help="The Omnichannel Publisher. Settings come from the environment; the README lists them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="The keys of the API.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+@app.command()
+def api() -> None:
+    """Serve the REST API."""
+    from omnichannel.api.service import run  # here, so that the other commands do not load it
+
+    _serve("api", run)
+
+
+@app.command()
+def worker() -> None:
+    """Deliver what is due."""
+    from omnichannel.worker.service import run
+
+    _serve("worker", run)
+
+
+@app.command()
+def scheduler() -> None:
+    """Dispatch what becomes due."""
+    from omnichannel.scheduler.service import run
+
+    _serve("scheduler", run)
+
+
+@keys.command()
+def create(name: Annotated[str, typer.Argument(help="Whose key it is, in your words.")]) -> None:
+    """Make a key and print it. It is shown this once; only a hash of it is kept."""
+    typer.echo(_run(lambda settings: _create_key(settings, name)))
+
+
+async def _create_key(settings: Settings, name: str) -> str:
+    database = open_database(settings)
+    try:
+        await database.migrate()
+        return await ApiKeys(database).create(name, now=datetime.now(UTC))
+    finally:
+        await database.close()
+
+
+def _serve(name: str, service: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    async def logged(settings: Settings) -> None:
+        configure_log(service=name, instance=settings.service_instance)
+        await service(settings)
+
+    _run(logged)
+
+
+def _run(work: Callable[[Settings], Coroutine[Any, Any, Result]]) -> Result:
+    """Run some work on the settings of the environment. A refusal ends the process with one line that names it."""
+    try:
+        settings = Settings.from_environment()
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(work(settings))
+    except tuple(EXIT_CODES) as exc:
+        _refuse(exc)
+    except ExceptionGroup as group:
+        refusals, others = group.split(tuple(EXIT_CODES))
+        if refusals is None or others is not None:
+            raise
+        _refuse(_first(refusals))
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    exc: Exception = group
+    while isinstance(exc, ExceptionGroup):
+        exc = exc.exceptions[0]
+    return exc
+
+
+def _refuse(exc: Exception) -> NoReturn:
+    typer.echo(f"omnichannel: {exc}", err=True)
+    raise typer.Exit(EXIT_CODES[type(exc)])
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not made for this system
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,27 @@
+"""Ringing within a transaction: what makes a delivery due and the hint that says so are committed together."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from omnichannel.database.tables import stream_counter, stream_hint
+
+__all__ = ["ring"]
+
+
+async def ring(connection: AsyncConnection, ids: Sequence[str], *, now_ms: int) -> None:
+    """Append a hint for each delivery id.
+
+    Call it last in the transaction: from here to the commit the counter's row is locked, so that hints become visible
+    in the order of their numbers and a reader that goes by number misses none.
+    """
+    if not ids:
+        return
+    count_up = update(stream_counter).values(last=stream_counter.c.last + len(ids)).returning(stream_counter.c.last)
+    last: int = (await connection.execute(count_up)).scalar_one()
+    first = last - len(ids) + 1
+    await connection.execute(
+        insert(stream_hint),
+        [{"number": number, "delivery_id": each, "rung_at": now_ms} for number, each in enumerate(ids, first)],
+    )

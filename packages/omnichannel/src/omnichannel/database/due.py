@@ -1,0 +1,102 @@
+"""What the scheduler looks for: deliveries whose time has come, claims that lapsed, hints that were lost.
+
+Each statement locks what it finds and passes over what another scheduler has locked.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from omnichannel.database.rows import from_ms
+from omnichannel.database.tables import QUEUED, SENDING, WAITING, delivery, stream_hint
+from omnichannel.messages.model import Channel, DeliveryStatus
+from omnichannel.messages.verdict import Attempt
+
+__all__ = ["Lapsed", "QueuedNow", "lock_lapsed", "queue_due", "queue_unheard"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedNow:
+    """A delivery that has just been queued."""
+
+    delivery_id: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """A delivery whose claim has lapsed."""
+
+    delivery_id: str
+    message_id: str
+    attempt: Attempt
+
+
+async def queue_due(connection: AsyncConnection, *, now_ms: int, limit: int) -> list[QueuedNow]:
+    """Queue deliveries whose time has come; return them, the longest due first."""
+    due = (
+        select(delivery.c.id)
+        .where(WAITING, delivery.c.due_at <= now_ms)
+        .order_by(delivery.c.due_at, delivery.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(delivery)
+        .where(delivery.c.id.in_(select(due.cte("due").c.id)))
+        .values(status=DeliveryStatus.QUEUED.value, rung_at=now_ms)
+        .returning(delivery.c.id, delivery.c.message_id, delivery.c.due_at)
+    )
+    queued = sorted((await connection.execute(statement)).all(), key=lambda row: (row.due_at, row.id))
+    return [QueuedNow(row.id, row.message_id) for row in queued]
+
+
+async def lock_lapsed(connection: AsyncConnection, *, now_ms: int, limit: int) -> list[Lapsed]:
+    """Lock deliveries whose claim has lapsed, and return them, the longest lapsed first."""
+    statement = (
+        select(
+            delivery.c.id,
+            delivery.c.message_id,
+            delivery.c.channel,
+            delivery.c.attempts,
+            delivery.c.first_attempt_at,
+        )
+        .where(SENDING, delivery.c.claim_until <= now_ms)
+        .order_by(delivery.c.claim_until, delivery.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [
+        Lapsed(
+            row.id,
+            row.message_id,
+            Attempt(channel=Channel(row.channel), number=row.attempts, first_at=from_ms(row.first_attempt_at)),
+        )
+        for row in await connection.execute(statement)
+    ]
+
+
+async def queue_unheard(connection: AsyncConnection, *, rung_before_ms: int, now_ms: int, limit: int) -> list[str]:
+    """Note as rung now those queued deliveries whose hint has been lost; return their ids.
+
+    Lost means: rung that long ago, and before the oldest hint that is still to be heard. A hint in a backlog is not
+    lost but late, and ringing again would only lengthen the backlog.
+    """
+    oldest = select(stream_hint.c.rung_at).order_by(stream_hint.c.number).limit(1)
+    oldest_ms: int | None = (await connection.execute(oldest)).scalar_one_or_none()
+    before_ms = rung_before_ms if oldest_ms is None else min(rung_before_ms, oldest_ms)
+    lost = (
+        select(delivery.c.id)
+        .where(QUEUED, delivery.c.rung_at < before_ms)
+        .order_by(delivery.c.rung_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(delivery)
+        .where(delivery.c.id.in_(select(lost.cte("lost").c.id)))
+        .values(rung_at=now_ms)
+        .returning(delivery.c.id)
+    )
+    return sorted((await connection.execute(statement)).scalars())

@@ -1,0 +1,145 @@
+"""One database, opened: its engine, its migrations, its transactions."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, event, exc, make_url, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from omnichannel.database.errors import DatabaseUnavailable, InvalidDatabaseUrl
+from omnichannel.database.tables import message
+
+__all__ = ["Database"]
+
+BUSY_TIMEOUT_S: Final = 30.0  # how long SQLite waits for another process's transaction
+CONNECT_TIMEOUT_S: Final = 5.0
+STATEMENT_TIMEOUT_S: Final = 30.0
+MIGRATION_LOCK: Final = 0x0C4A991E1  # any number, the same in every process: the key of PostgreSQL's advisory lock
+
+
+class Database:
+    """Owns the connections. Raises DatabaseUnavailable wherever the database does not answer."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        # SQLite has one writer. Those of one process queue here, in order, instead of polling for the lock of the file.
+        self._pen = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """Return the database that a URL names; connects at the first use.
+
+        ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or ``postgresql://user:password@host/name``.
+        Raises InvalidDatabaseUrl.
+        """
+        try:
+            parsed = make_url(url)
+        except exc.ArgumentError as error:
+            raise InvalidDatabaseUrl(
+                "not of the form sqlite:///path or postgresql://user:password@host/name"
+            ) from error
+        match parsed.get_backend_name():
+            case "sqlite":
+                return cls(_open_sqlite(parsed))
+            case "postgresql" | "postgres":
+                return cls(_open_postgresql(parsed))
+            case other:
+                raise InvalidDatabaseUrl(f"neither sqlite nor postgresql, but {other}")
+
+    async def migrate(self) -> None:
+        """Bring the tables to the newest revision. Any number of processes may do so at once."""
+        async with self.write() as connection:
+            if connection.dialect.name == "postgresql":  # on SQLite the write transaction is the lock
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            await connection.run_sync(_upgrade)
+
+    async def ping(self) -> None:
+        """Return when the database answers and its tables are there. Raises DatabaseUnavailable."""
+        try:
+            async with self.read() as connection:
+                await connection.execute(select(message.c.id).limit(1))
+        except exc.ProgrammingError as error:
+            raise DatabaseUnavailable(f"its tables are not there: {error.orig}") from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Hand out a connection in a transaction that only reads."""
+        with _foreign_errors():
+            async with self._engine.connect() as connection, connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Hand out a connection in a transaction that is committed at the end, or rolled back by an exception."""
+        async with AsyncExitStack() as stack:
+            if self._pen is not None:
+                await stack.enter_async_context(self._pen)
+            stack.enter_context(_foreign_errors())
+            connection = await stack.enter_async_context(self._engine.connect())
+            await connection.execution_options(writes=True)
+            await stack.enter_async_context(connection.begin())
+            yield connection
+
+
+@contextmanager
+def _foreign_errors() -> Iterator[None]:
+    """Let errors of the drivers that mean "not now" out as DatabaseUnavailable."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError) as error:
+        raise DatabaseUnavailable(str(error.orig)) from error
+    except exc.DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise DatabaseUnavailable(str(error.orig)) from error
+    except (exc.TimeoutError, OSError) as error:  # no connection free; none to be had
+        raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", "omnichannel.database:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _open_postgresql(url: URL) -> AsyncEngine:
+    query = dict(url.query)
+    if "sslmode" in query:  # libpq's word, in most URLs that are handed around; asyncpg's is ssl
+        query["ssl"] = query.pop("sslmode")
+    return create_async_engine(
+        url.set(drivername="postgresql+asyncpg", query=query),
+        connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
+    )
+
+
+def _open_sqlite(url: URL) -> AsyncEngine:
+    if not url.database or url.database == ":memory:":
+        raise InvalidDatabaseUrl("SQLite needs a file: several processes share it")
+    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
+    dbapi_connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
+    cursor = dbapi_connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")  # an acknowledged message survives a power cut
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at the start: a transaction that reads first and writes later cannot wait for it."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,121 @@
+"""The tables. Times are UTC in integer milliseconds on every database; ids are text (``messages.ids``).
+
+The predicates of the partial indexes are kept as text: PostgreSQL uses such an index only where the statement repeats
+the predicate literally, so the statements take it from here.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+__all__ = [
+    "QUEUED",
+    "SENDING",
+    "WAITING",
+    "attempt",
+    "delivery",
+    "message",
+    "metadata",
+    "stream_counter",
+    "stream_hint",
+    "stream_position",
+]
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+WAITING: Final = text("status IN ('scheduled', 'retry_wait')")
+QUEUED: Final = text("status = 'queued'")
+SENDING: Final = text("status = 'sending'")
+
+message: Final = Table(
+    "message",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("send_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),  # derived from the deliveries, kept for lists
+    Index("message_status_id_idx", "status", "id"),
+)
+
+delivery: Final = Table(
+    "delivery",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("message_id", ForeignKey(message.c.id), nullable=False),
+    Column("position", Integer, nullable=False),  # place among the message's recipients
+    Column("channel", String(32), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("due_at", BigInteger, nullable=False),  # of the next attempt
+    Column("rung_at", BigInteger),  # when it was last put on the stream
+    Column("epoch", Integer, nullable=False),  # grows with every claim
+    Column("claim_until", BigInteger),  # of the latest claim
+    Column("first_attempt_at", BigInteger),
+    UniqueConstraint("message_id", "position"),
+    Index("delivery_due_idx", "due_at", "id", postgresql_where=WAITING, sqlite_where=WAITING),
+    Index("delivery_rung_idx", "rung_at", postgresql_where=QUEUED, sqlite_where=QUEUED),
+    Index("delivery_lapse_idx", "claim_until", postgresql_where=SENDING, sqlite_where=SENDING),
+)
+
+attempt: Final = Table(
+    "attempt",
+    metadata,
+    Column("delivery_id", ForeignKey(delivery.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
+    Column("owner", Text, nullable=False),  # the worker
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),  # NULL: under way, or its worker was lost just now
+    Column("outcome", String(16)),
+    Column("detail", Text),
+    Column("provider_id", Text),
+)
+
+stream_counter: Final = Table(
+    "stream_counter",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="single"),
+)
+"""One row. Its lock is held to the commit, so hints become visible in the order of their numbers."""
+
+stream_hint: Final = Table(
+    "stream_hint",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("delivery_id", String(36), nullable=False),
+    Column("rung_at", BigInteger, nullable=False),
+)
+
+stream_position: Final = Table(
+    "stream_position",
+    metadata,
+    Column("consumer_group", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),  # the last hint that the group has dealt with
+)

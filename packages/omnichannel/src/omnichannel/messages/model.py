@@ -1,0 +1,134 @@
+"""A message, its deliveries and the claim by which a worker holds one, as frozen values.
+
+Every time is aware and in UTC, in whole milliseconds: what the database keeps is what the values say.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+__all__ = [
+    "Channel",
+    "Claim",
+    "Delivery",
+    "DeliveryStatus",
+    "InvalidMessage",
+    "Message",
+    "MessageStatus",
+    "NewMessage",
+    "Page",
+    "Recipient",
+]
+
+
+class Channel(StrEnum):
+    """The ways out."""
+
+    WEBHOOK = "webhook"
+    EMAIL = "email"
+
+
+class DeliveryStatus(StrEnum):
+    """Where one delivery stands. ``lifecycle.NEXT`` holds the legal moves between these."""
+
+    SCHEDULED = "scheduled"  # waits for its time
+    QUEUED = "queued"  # due, and its hint is on the stream
+    SENDING = "sending"  # claimed by a worker
+    ACCEPTED = "accepted"  # the channel took it; whether it arrived is not said
+    DELIVERED = "delivered"  # the channel says that it arrived
+    RETRY_WAIT = "retry_wait"  # failed for now, waits for the next attempt
+    UNKNOWN = "unknown"  # sent, but no answer came, and sending again could deliver twice
+    DEAD = "dead"  # refused for good, or attempts used up
+    SUPPRESSED = "suppressed"  # the address must not be written to
+    EXPIRED = "expired"  # its time had passed before it could be sent
+    CANCELLED = "cancelled"
+    BOUNCED = "bounced"  # taken at first, returned later
+
+
+class MessageStatus(StrEnum):
+    """Where a message stands: derived from its deliveries by ``lifecycle.message_status``."""
+
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    PARTIALLY_FAILED = "partially_failed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class InvalidMessage(ValueError):
+    """A message that cannot be taken: no recipient, one recipient twice, or a time without zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """An address on a channel."""
+
+    channel: Channel
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message as it is handed in. Raises InvalidMessage."""
+
+    subject: str
+    body: str
+    recipients: tuple[Recipient, ...]  # one delivery each, in this order
+    send_at: datetime | None = None  # None, or an instant that has passed: at once
+
+    def __post_init__(self) -> None:
+        if not self.recipients:
+            raise InvalidMessage("a message needs at least one recipient")
+        if len(set(self.recipients)) < len(self.recipients):
+            raise InvalidMessage("a recipient is named twice")
+        if self.send_at is not None and self.send_at.tzinfo is None:
+            raise InvalidMessage("send_at needs a time zone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message on its way to one address."""
+
+    id: str
+    channel: Channel
+    address: str
+    status: DeliveryStatus
+    attempts: int  # started, whatever became of them
+    last_error: str | None  # in words, of the latest attempt that failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message that is kept, with its deliveries in the order of its recipients."""
+
+    id: str
+    subject: str
+    body: str
+    send_at: datetime
+    created_at: datetime
+    status: MessageStatus
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right of one worker to send one delivery, until the claim lapses, and all that it needs for it."""
+
+    delivery_id: str  # also the key by which a channel can tell a repetition
+    message_id: str
+    channel: Channel
+    address: str
+    subject: str
+    body: str
+    attempt: int  # 1 for the first
+    first_attempt_at: datetime
+    epoch: int  # grows with every claim of the delivery; what an older epoch writes is not taken
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some messages, newest first, and the cursor of the next page; None: there is none."""
+
+    items: tuple[Message, ...]
+    next: str | None

@@ -1,0 +1,79 @@
+"""What follows from the outcome of an attempt: the delivery's next state and, if there is a next attempt, its time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+from omnichannel.messages.lifecycle import Event, move
+from omnichannel.messages.model import Channel, DeliveryStatus
+from omnichannel.messages.outcome import Accepted, Delivered, LostAnswer, Outcome, PermanentFailure, TransientFailure
+from omnichannel.messages.retry import RetryPolicy
+
+__all__ = ["TELLS_REPETITIONS", "WORKER_LOST", "Attempt", "Verdict", "judge", "judge_lapse"]
+
+TELLS_REPETITIONS: Final[Mapping[Channel, bool]] = {
+    Channel.WEBHOOK: True,  # header webhook-id is the delivery's id on every attempt
+    Channel.EMAIL: False,  # mail servers do not look at a repeated Message-ID
+}
+"""Whether a receiver can tell a delivery that it has had before: then an attempt without answer is repeated."""
+
+WORKER_LOST: Final = "the worker was lost before the attempt had an answer"
+"""The words for an attempt whose claim lapsed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What counts of an attempt when it is judged."""
+
+    channel: Channel
+    number: int  # 1 for the first
+    first_at: datetime  # when number 1 was started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Where a delivery goes from ``sending``."""
+
+    status: DeliveryStatus
+    due_at: datetime | None = None  # of the next attempt; None: there is none
+    error: str | None = None  # why it has not arrived, in words
+
+
+def judge(attempt: Attempt, outcome: Outcome, *, policy: RetryPolicy, random: Random, now: datetime) -> Verdict:
+    """Return what follows from an outcome that the worker has seen."""
+    match outcome:
+        case Accepted():
+            return _final(Event.ACCEPTED)
+        case Delivered():
+            return _final(Event.DELIVERED)
+        case PermanentFailure(reason):
+            return _final(Event.REFUSED, reason)
+        case LostAnswer(reason) if not TELLS_REPETITIONS[attempt.channel]:
+            return _final(Event.LOST, reason)
+        case LostAnswer(reason):
+            return _again(attempt, reason, policy.wait(attempt.number, random=random), policy=policy, now=now)
+        case TransientFailure(reason, retry_after_s):
+            wait = policy.wait(attempt.number, random=random, at_least_s=retry_after_s or 0.0)
+            return _again(attempt, reason, wait, policy=policy, now=now)
+
+
+def judge_lapse(attempt: Attempt, *, policy: RetryPolicy, now: datetime) -> Verdict:
+    """Return what follows when the worker was lost: no answer came, and the fault was not the channel's, so no wait."""
+    if not TELLS_REPETITIONS[attempt.channel]:
+        return _final(Event.LOST, WORKER_LOST)
+    return _again(attempt, WORKER_LOST, timedelta(0), policy=policy, now=now)
+
+
+def _final(event: Event, reason: str | None = None) -> Verdict:
+    return Verdict(status=move(DeliveryStatus.SENDING, event), error=reason)
+
+
+def _again(attempt: Attempt, reason: str, wait: timedelta, *, policy: RetryPolicy, now: datetime) -> Verdict:
+    """Postpone the delivery, or give it up where the policy allows no further attempt."""
+    if attempt.number >= policy.max_attempts:
+        return _final(Event.REFUSED, f"{reason} (given up after attempt {attempt.number})")
+    if now + wait > attempt.first_at + timedelta(seconds=policy.max_age_s):
+        return _final(Event.REFUSED, f"{reason} (given up {policy.max_age_s:g} s after the first attempt)")
+    return Verdict(status=move(DeliveryStatus.SENDING, Event.POSTPONED), due_at=now + wait, error=reason)

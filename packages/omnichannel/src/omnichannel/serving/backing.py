@@ -1,0 +1,86 @@
+"""What stands behind every service: the database, the store in it and the stream."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import stamina
+
+from omnichannel.database import Database, DatabaseUnavailable, InvalidDatabaseUrl, Store
+from omnichannel.messages.retry import RetryPolicy
+from omnichannel.serving.health import Health
+from omnichannel.serving.pauses import done_before
+from omnichannel.settings import Settings, SettingsInvalid
+from omnichannel.stream.protocol import Stream
+from omnichannel.stream.sql import SqlStream
+
+__all__ = ["WORKERS", "Backing", "open_backing", "open_database"]
+
+WORKERS: Final = "workers"
+"""The one group of consumers that listens to the stream."""
+
+START_PATIENCE_S: Final = 60.0  # how long a database may stay away when a service starts
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """Opened, but not yet connected: ``prepare`` waits for it."""
+
+    database: Database
+    store: Store
+    stream: Stream
+
+    def health(self) -> Health:
+        """Return the health pages of a service that needs all of this."""
+        return Health({"database": self.database.ping, "stream": self._listen})
+
+    async def prepare(self, health: Health, *, stop: asyncio.Event) -> None:
+        """Wait for the database, bring its tables up to date, and let the service be ready. Returns early at ``stop``.
+
+        :raises DatabaseUnavailable: it stayed away for too long.
+        """
+        if await done_before(stop, self._migrate()):
+            health.started()
+
+    async def _migrate(self) -> None:
+        async for attempt in stamina.retry_context(
+            on=DatabaseUnavailable, attempts=None, timeout=START_PATIENCE_S, wait_max=2.0
+        ):
+            with attempt:
+                await self.database.migrate()
+
+    async def _listen(self) -> None:
+        await self.stream.hints(WORKERS, limit=1)
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the database that the settings name; connects at the first use.
+
+    :raises SettingsInvalid: DATABASE_URL names none that can be used.
+    """
+    try:
+        return Database.open(settings.database_url)
+    except InvalidDatabaseUrl as exc:
+        raise SettingsInvalid((f"DATABASE_URL: {exc}",)) from exc
+
+
+@asynccontextmanager
+async def open_backing(settings: Settings) -> AsyncIterator[Backing]:
+    """Yield what the settings name.
+
+    :raises SettingsInvalid: DATABASE_URL or STREAM_URL names nothing that can be used.
+    """
+    if settings.stream_url.removesuffix("//") != "sql:":
+        raise SettingsInvalid((f"STREAM_URL: {settings.stream_url!r} names no stream that there is; set it to sql:",))
+    database = open_database(settings)
+    retry = RetryPolicy(
+        base_s=settings.omnichannel_retry_base_s,
+        cap_s=settings.omnichannel_retry_cap_s,
+        max_attempts=settings.omnichannel_retry_attempts,
+    )
+    try:
+        yield Backing(database, Store(database, retry=retry), SqlStream(database))
+    finally:
+        await database.close()

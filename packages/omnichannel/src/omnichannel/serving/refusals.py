@@ -1,0 +1,100 @@
+"""Every refusal of a service in one table: which error becomes which problem."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from omnichannel.database import DatabaseUnavailable, InvalidCursor, MessageNotFound
+from omnichannel.discovery import ServiceCallFailed, ServiceTimeout, ServiceUnreachable
+from omnichannel.serving.problems import FieldError, Problem
+from omnichannel.stream.protocol import StreamUnavailable
+
+__all__ = ["add_refusals", "field_error"]
+
+CALL_STATUS: Final = {ServiceUnreachable: 503, ServiceTimeout: 504}
+RETRY_SOON: Final = {"retry-after": "1"}  # seconds
+
+
+def add_refusals(app: FastAPI) -> None:
+    """Let the app answer every error as a problem document."""
+
+    def answer(request: Request, exc: Exception) -> Response:
+        return _problem(request, exc).response(instance=request.url.path)
+
+    for error in (
+        Problem,
+        RequestValidationError,
+        HTTPException,
+        MessageNotFound,
+        InvalidCursor,
+        DatabaseUnavailable,
+        StreamUnavailable,
+        ServiceCallFailed,
+        Exception,
+    ):
+        app.add_exception_handler(error, answer)
+
+
+def field_error(location: Sequence[str | int], detail: str) -> FieldError:
+    """Return an error that points at a place: ``("body", "recipients", 0, "address")`` or ``("query", "limit")``."""
+    part, *path = location
+    if part == "body":
+        return {"pointer": "".join(f"/{_escaped(str(step))}" for step in path), "detail": detail}
+    return {"parameter": ".".join(str(step) for step in path), "detail": detail}
+
+
+def _problem(request: Request, exc: Exception) -> Problem:
+    match exc:
+        case Problem():
+            return exc
+        case RequestValidationError():
+            return _invalid(request, exc.errors())
+        case MessageNotFound():
+            return Problem(404, "not-found", f"There is no message {exc.message_id}.")
+        case InvalidCursor():
+            error = field_error(("query", "cursor"), "is not the next of an earlier page")
+            return Problem(422, "invalid", "The request has 1 error.", errors=[error])
+        case DatabaseUnavailable() | StreamUnavailable():
+            detail = "The database is out of reach or busy; try again."
+            return Problem(503, "unavailable", detail, headers=RETRY_SOON)
+        case ServiceCallFailed():
+            return Problem(CALL_STATUS.get(type(exc), 502), "service-call", f"{exc}.", headers=RETRY_SOON)
+        case HTTPException():
+            detail = f"{request.method} {request.url.path}: {exc.detail}."
+            return Problem(exc.status_code, "http", detail, headers=exc.headers)
+    return Problem(500, "internal", "The request failed inside the service; its log has the reason.")
+
+
+def _invalid(request: Request, errors: Sequence[Any]) -> Problem:
+    if any(error["type"] == "json_invalid" for error in errors):
+        return Problem(400, "malformed", f"The body is not JSON: {errors[0]['ctx']['error']}.")
+    if _body_was_not_read(request, errors):
+        return Problem(415, "media-type", "Send the body as JSON, with the header Content-Type: application/json.")
+    found = [field_error(error["loc"], _sentence(error)) for error in errors]
+    count = f"{len(found)} errors" if len(found) > 1 else "1 error"
+    return Problem(422, "invalid", f"The request has {count}; nothing was stored.", errors=found)
+
+
+def _body_was_not_read(request: Request, errors: Sequence[Any]) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    return not is_json and any(tuple(error["loc"]) == ("body",) for error in errors)
+
+
+def _sentence(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "is not a field of this request"
+        case "missing":
+            return "is required"
+        case "value_error":
+            return str(error["ctx"]["error"])
+    return str(error["msg"])
+
+
+def _escaped(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,122 @@
+"""What surrounds every request: an id, a line in the log, and bounds on its body."""
+
+import asyncio
+import time
+import uuid
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from omnichannel.discovery import CallContext, call_context
+from omnichannel.serving.problems import Problem
+
+__all__ = ["BODY_BYTES", "BODY_TIMEOUT_S", "BoundedBody", "RequestLog"]
+
+BODY_BYTES: Final = 1024 * 1024  # a longer body is refused with 413
+DISCARDED_BYTES: Final = 16 * 1024 * 1024  # up to here it is read first: who is cut off while sending reads no answer
+BODY_TIMEOUT_S: Final = 30.0  # a body that has not arrived in this time is refused with 408
+REQUEST_ID: Final = "x-request-id"
+HEADER_LENGTH: Final = 128  # of what is passed on
+CLOSE: Final = {"connection": "close"}  # what is left of the body is not read
+UNLOGGED: Final = frozenset({"/health", "/health/ready"})  # asked twice a second by the health check
+
+log = structlog.get_logger()
+
+
+class RequestLog:
+    """Keeps the caller's ``X-Request-Id`` or makes one, answers it, and logs one line a request with it.
+
+    It goes along, as the caller's ``traceparent`` does, with the calls that are made for the request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.monotonic()
+        headers = Headers(scope=scope)
+        request_id = _usable(headers.get(REQUEST_ID)) or uuid.uuid4().hex
+        call_context.set(CallContext(request_id=request_id, traceparent=_usable(headers.get("traceparent"))))
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, answer)
+            finally:
+                if scope["path"] not in UNLOGGED:
+                    log.info(
+                        "http.request",
+                        method=scope["method"],
+                        path=scope["path"],
+                        status=status,
+                        duration_ms=round((time.monotonic() - started) * 1000, 1),
+                    )
+
+
+class BoundedBody:
+    """Refuses a body that is too long or too slow, before the application has seen the whole of it."""
+
+    def __init__(self, app: ASGIApp, *, limit: int = BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S) -> None:
+        self.app, self.limit, self.timeout_s = app, limit, timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            body = await self._read(Headers(scope=scope), receive)
+        except Problem as problem:
+            await problem.response(instance=scope["path"])(scope, receive, send)
+            return
+
+        async def replay() -> Message:
+            nonlocal body
+            if body is None:
+                return await receive()
+            message: Message = {"type": "http.request", "body": body, "more_body": False}
+            body = None
+            return message
+
+        await self.app(scope, replay, send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+        too_long = Problem(413, "body-too-long", f"The body is longer than {self.limit} bytes.", headers=CLOSE)
+        if int(headers.get("content-length", "0")) > DISCARDED_BYTES:
+            raise too_long
+        body, size = bytearray(), 0
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                while size <= DISCARDED_BYTES:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return None  # the caller has gone
+                    part = message.get("body", b"")
+                    size += len(part)
+                    if size <= self.limit:
+                        body += part
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            late = f"The body did not arrive within {self.timeout_s:g} seconds."
+            raise Problem(408, "body-too-slow", late, headers=CLOSE) from None
+        if size > self.limit:
+            raise too_long
+        return bytes(body)
+
+
+def _usable(value: str | None) -> str | None:
+    if value and len(value) <= HEADER_LENGTH and value.isascii() and value.isprintable():
+        return value
+    return None

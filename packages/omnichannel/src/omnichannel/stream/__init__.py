@@ -1,0 +1,1 @@
+"""The event stream: how a worker hears that a delivery is due."""

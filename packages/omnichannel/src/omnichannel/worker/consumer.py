@@ -1,0 +1,164 @@
+"""The consumer: from hints on the stream to outcomes in the store.
+
+It asks the stream for no more than it has room for, claims what it hears, and only then lets the stream move on. It
+renews what it holds until the outcome is recorded, so that a claim lapses only when its worker has died.
+"""
+
+import asyncio
+import time
+from asyncio import TaskGroup
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from omnichannel.channels import Channels
+from omnichannel.database import DatabaseUnavailable, Store
+from omnichannel.database.store import CLAIM_TTL
+from omnichannel.messages.model import Claim
+from omnichannel.messages.outcome import LostAnswer, Outcome
+from omnichannel.serving.backing import WORKERS
+from omnichannel.serving.health import Pulse
+from omnichannel.serving.pauses import pause
+from omnichannel.stream.protocol import Stream, StreamUnavailable
+
+__all__ = ["Consumer"]
+
+IDLE_AT_LEAST_S: Final = 0.02  # between two looks at a silent stream ...
+IDLE_AT_MOST_S: Final = 0.1  # ... growing to this: it bounds what an idle worker adds to a delivery's way
+FULL_PAUSE_S: Final = 1.0  # at most, until one of those in flight is done
+RENEW_EVERY_S: Final = CLAIM_TTL.total_seconds() / 3
+TROUBLE_PAUSE_S: Final = 1.0  # before the database or the stream is asked again
+SEND_TIMEOUT_S: Final = 300.0  # a net under the channels' own bounds
+
+log = structlog.get_logger()
+
+
+class Consumer:
+    """Delivers up to ``concurrency`` claims at once, as ``owner``. ``clock`` gives the present time in UTC."""
+
+    def __init__(
+        self,
+        store: Store,
+        stream: Stream,
+        channels: Channels,
+        *,
+        owner: str,
+        concurrency: int,
+        drain_s: float,
+        pulse: Pulse,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store, self._stream, self._channels = store, stream, channels
+        self._owner, self._concurrency, self._drain_s = owner, concurrency, drain_s
+        self._pulse, self._clock = pulse, clock
+        self._held: set[Claim] = set()  # claimed, and not recorded yet
+        self._deadlines: set[asyncio.Timeout] = set()  # of the sends in progress
+        self._landed = asyncio.Event()
+        self._drained = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until ``stop`` is set, then take nothing more and return when all that was taken has an outcome.
+
+        What has none ``drain_s`` later is cut off and recorded as an attempt without answer.
+        """
+        async with TaskGroup() as upkeep:
+            renewing = upkeep.create_task(self._renew(), name="renew")
+            async with TaskGroup() as sends:
+                await self._take_until(stop, sends)
+                drain = asyncio.get_running_loop().call_later(self._drain_s, self._cut_off)
+            drain.cancel()
+            renewing.cancel()
+
+    async def _take_until(self, stop: asyncio.Event, sends: TaskGroup) -> None:
+        idle_s = IDLE_AT_LEAST_S
+        while not stop.is_set():
+            self._pulse.beat(now=time.monotonic())
+            try:
+                heard = await self._take(sends)
+            except (DatabaseUnavailable, StreamUnavailable) as exc:
+                log.warning("worker.trouble", error=str(exc))
+                await pause(stop, TROUBLE_PAUSE_S)
+                continue
+            if heard:
+                idle_s = IDLE_AT_LEAST_S
+            elif len(self._held) >= self._concurrency:
+                self._landed.clear()
+                await pause(self._landed, FULL_PAUSE_S)
+            else:
+                await pause(stop, idle_s)
+                idle_s = min(idle_s * 1.5, IDLE_AT_MOST_S)
+
+    async def _take(self, sends: TaskGroup) -> int:
+        """Take what there is room for, and return how many hints were heard."""
+        room = self._concurrency - len(self._held)
+        if room <= 0:
+            return 0
+        hints = await self._stream.hints(WORKERS, limit=room)
+        if not hints.ids:
+            return 0
+        for claim in await self._store.claim(hints.ids, owner=self._owner, now=self._clock()):
+            self._held.add(claim)
+            sends.create_task(self._deliver(claim), name=f"deliver {claim.delivery_id}")
+        await self._stream.commit(hints.position)
+        return len(hints.ids)
+
+    async def _deliver(self, claim: Claim) -> None:
+        try:
+            outcome = await self._send(claim)
+            log.info(
+                "delivery.attempted",
+                delivery=claim.delivery_id,
+                channel=claim.channel,
+                attempt=claim.attempt,
+                outcome=type(outcome).__name__,
+                reason=getattr(outcome, "reason", None),
+            )
+            await self._record(claim, outcome)
+        finally:
+            self._held.discard(claim)
+            self._landed.set()
+
+    async def _send(self, claim: Claim) -> Outcome:
+        try:
+            async with asyncio.timeout(0 if self._drained else SEND_TIMEOUT_S) as deadline:
+                self._deadlines.add(deadline)
+                try:
+                    return await self._channels.send(claim)
+                finally:
+                    self._deadlines.discard(deadline)
+        except TimeoutError:
+            return LostAnswer("the worker stopped waiting for an answer")
+        except Exception as exc:  # a fault of ours: what the receiver has seen is unknown, and the others go on
+            log.exception("delivery.fault", delivery=claim.delivery_id)
+            return LostAnswer(f"the worker failed: {type(exc).__name__}")
+
+    async def _record(self, claim: Claim, outcome: Outcome) -> None:
+        """Record an outcome, however long the database is away: until then the claim is renewed, or lapses."""
+        while True:
+            try:
+                if not await self._store.record(claim, outcome, now=self._clock()):
+                    log.warning("delivery.fenced", delivery=claim.delivery_id, epoch=claim.epoch)
+            except DatabaseUnavailable as exc:
+                log.warning("worker.trouble", error=str(exc))
+                if self._drained:
+                    return
+                await asyncio.sleep(TROUBLE_PAUSE_S)
+            else:
+                return
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            if not self._held:
+                continue
+            try:
+                await self._store.renew(frozenset(self._held), now=self._clock())
+            except DatabaseUnavailable as exc:
+                log.warning("worker.trouble", error=str(exc))
+
+    def _cut_off(self) -> None:
+        self._drained = True
+        for deadline in self._deadlines:
+            deadline.reschedule(asyncio.get_running_loop().time())

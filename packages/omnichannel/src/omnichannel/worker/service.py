@@ -1,0 +1,83 @@
+"""The composition root of the worker service."""
+
+import asyncio
+import os
+import socket
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated
+
+from fastapi import FastAPI, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp
+
+from omnichannel.channels import configured_channels
+from omnichannel.serving.backing import Backing, open_backing
+from omnichannel.serving.health import Health
+from omnichannel.serving.refusals import add_refusals
+from omnichannel.serving.requests import BoundedBody, RequestLog
+from omnichannel.serving.server import listen, serve, stop_requested
+from omnichannel.settings import Settings
+from omnichannel.worker.consumer import Consumer
+
+__all__ = ["Processed", "ToProcess", "build", "run"]
+
+
+class ToProcess(BaseModel):
+    """A direct call."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, Field(max_length=10_000)]
+
+
+class Processed(BaseModel):
+    """The answer to a direct call: its text again, and which worker gives it."""
+
+    text: str
+    worker: str  # "ip:port", as the caller reached it
+
+
+def build(health: Health) -> ASGIApp:
+    """Return the application by which the worker is called directly."""
+    app = FastAPI(title="Omnichannel worker", openapi_url=None, routes=health.routes())
+
+    @app.post("/process")
+    async def process(asked: ToProcess, request: Request) -> Processed:
+        address, port = request.scope["server"]
+        return Processed(text=asked.text, worker=f"{address}:{port}")
+
+    add_refusals(app)
+    return RequestLog(BoundedBody(app))
+
+
+async def run(settings: Settings) -> None:
+    """Deliver, and answer direct calls, until SIGTERM or SIGINT."""
+    stop = stop_requested()
+    listener = listen(settings.service_address, settings.service_port)
+    async with AsyncExitStack() as stack:
+        backing = await stack.enter_async_context(open_backing(settings))
+        channels = configured_channels(settings)
+        stack.push_async_callback(channels.close)
+        health = backing.health()
+        consumer = Consumer(
+            backing.store,
+            backing.stream,
+            channels,
+            owner=settings.service_instance or f"{socket.gethostname()}-{os.getpid()}",
+            concurrency=settings.omnichannel_concurrency,
+            drain_s=settings.omnichannel_drain_s,
+            pulse=health.watch("consumer"),
+            clock=partial(datetime.now, UTC),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve(build(health), listener, stop=stop), name="http")
+            tasks.create_task(_consume(backing, health, consumer, stop), name="consume")
+            await stop.wait()
+            health.draining()
+
+
+async def _consume(backing: Backing, health: Health, consumer: Consumer, stop: asyncio.Event) -> None:
+    await backing.prepare(health, stop=stop)
+    await consumer.run(stop)

@@ -1,0 +1,145 @@
+"""The three services as processes, started by their commands on loopback addresses, as the platform would."""
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
+
+OMNICHANNEL = Path(sys.executable).with_name("omnichannel")
+START_TIMEOUT_S = 20.0
+_networks = itertools.count(1)
+
+
+@dataclass
+class Service:
+    """One process."""
+
+    name: str
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def stop(self) -> int:
+        """Ask it to end, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=20)
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                if httpx2.get(f"{self.url}/health/ready", timeout=2).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"{self.name} is not ready: {self.log.read_text()}")
+
+
+@dataclass
+class Publisher:
+    """A set of services on one database; each has its own address, and all have the same port."""
+
+    directory: Path
+    environment: Mapping[str, str]
+    services: list[Service] = field(default_factory=list)
+
+    def start(self, *names: str) -> list[Service]:
+        """Start services, and return once all are ready."""
+        started = [self._spawn(name) for name in names]
+        for service in started:
+            service.wait_until_ready()
+        return started
+
+    def stop(self) -> None:
+        for service in self.services:
+            service.process.kill()
+        for service in self.services:
+            service.process.wait(timeout=20)
+
+    def _spawn(self, name: str) -> Service:
+        address = f"{self.environment['NETWORK']}.{len(self.services) + 1}"
+        log = self.directory / f"{name}-{address}.log"
+        with open(log, "wb") as stderr:
+            process = subprocess.Popen(
+                [OMNICHANNEL, name], env={**self.environment, "SERVICE_ADDRESS": address}, stderr=stderr
+            )
+        self.services.append(Service(name, f"http://{address}:{self.environment['SERVICE_PORT']}", process, log))
+        return self.services[-1]
+
+
+@dataclass
+class Mailbox:
+    """What a mail server has taken."""
+
+    messages: list[EmailMessage] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
+
+    async def handle_DATA(self, _: object, __: object, envelope: Envelope) -> str:  # noqa: N802 - the server's name
+        self.messages.append(cast("EmailMessage", message_from_bytes(cast("bytes", envelope.content), policy=default)))
+        self.recipients += envelope.rcpt_tos
+        return "250 OK"
+
+
+def free_port() -> int:
+    with socket.create_server(("0.0.0.0", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def mail_server() -> Iterator[tuple[str, Mailbox]]:
+    """A mail server on loopback, as ``host:port``, and what it takes."""
+    mailbox = Mailbox()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield f"127.0.0.1:{controller.port}", mailbox
+    controller.stop()
+
+
+StartPublisher = Callable[..., Publisher]
+
+
+@pytest.fixture(scope="module")
+def new_publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPublisher]:
+    """Make publishers, each with an empty database and nothing started yet."""
+    publishers: list[Publisher] = []
+
+    def new(**environment: Any) -> Publisher:
+        directory = tmp_path_factory.mktemp("publisher")
+        defaults = {
+            "PATH": os.environ["PATH"],
+            "NETWORK": f"127.{90 + os.getpid() % 30}.{next(_networks)}",
+            "SERVICE_PORT": str(free_port()),
+            "SERVICE_NAMESPACE": "publisher.example",
+            "WAYPOST_DNS": "127.0.0.1:9",
+            "DATABASE_URL": f"sqlite:///{directory / 'publisher.db'}",
+            "WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8",
+            "OMNICHANNEL_AUTH": "off",
+            "OMNICHANNEL_RETRY_BASE_S": "0.2",
+        }
+        publishers.append(Publisher(directory, defaults | environment))
+        return publishers[-1]
+
+    yield new
+    for publisher in publishers:
+        publisher.stop()
