@@ -1,4 +1,4 @@
-"""``omnichannel``: the three services, and the keys of the API.
+"""``omnichannel``: the three services, the keys of the API, and a receiver to try webhooks with.
 
 A service runs in the foreground, logs JSON lines to standard error, and ends with exit code 0 on SIGTERM or Ctrl-C.
 Other exit codes: 2, a variable of the environment cannot be used; 5, its address cannot be listened on; 1, the rest.
@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
+from omnichannel.cli.receive import BadAddress
+from omnichannel.cli.receive import receive as print_webhooks
 from omnichannel.database import DatabaseUnavailable
 from omnichannel.database.keys import ApiKeys
 from omnichannel.discovery import EndpointsUnknown
@@ -30,6 +32,7 @@ EXIT_CODES: Final[Mapping[type[Exception], int]] = {
     NameserverUnknown: 2,
     CannotListen: 5,
     DatabaseUnavailable: 1,
+    BadAddress: 5,
 }
 """The refusals that are told in one line instead of a traceback."""
 
@@ -65,6 +68,19 @@ def scheduler() -> None:
     from omnichannel.scheduler.service import run
 
     _serve("scheduler", run)
+
+
+@app.command()
+def receive(
+    address: Annotated[str, typer.Argument(help="Where to listen, host:port.")] = "127.0.0.1:9000",
+) -> None:
+    """Print every webhook that arrives, as one line of JSON."""
+    try:
+        print_webhooks(address)
+    except BadAddress as exc:
+        _refuse(exc)
+    except KeyboardInterrupt:
+        pass
 
 
 @keys.command()
