@@ -142,16 +142,16 @@ class Registry:
         except Exception as error:
             log.exception("registry.command_failed", command=type(waiting.command).__name__)
             return error
-        if decision.change is not None:
-            recorded.append(
-                Recorded(
-                    revision=draft.apply(decision.change),
-                    at_ms=moment.now_ms,
-                    change=decision.change,
-                    cause=waiting.cause,
-                    operation=decision.operation,
-                )
+        recorded.extend(
+            Recorded(
+                revision=draft.apply(change),
+                at_ms=moment.now_ms,
+                change=change,
+                cause=waiting.cause,
+                operation=decision.operation if change is decision.change else None,
             )
+            for change in decision.changes
+        )
         return decision.answer
 
     async def _answer(self, outcomes: Sequence[_Outcome], revision: int) -> None:

@@ -17,11 +17,13 @@ __all__ = [
     "InstanceRegistered",
     "NamespaceCreated",
     "NamespaceDeleted",
+    "NamespaceUpdated",
     "Operation",
     "OperationFailed",
     "Recorded",
     "ServiceCreated",
     "ServiceDeleted",
+    "ServiceUpdated",
     "change_from_bytes",
     "change_to_bytes",
 ]
@@ -39,6 +41,12 @@ class NamespaceDeleted(msgspec.Struct, frozen=True, tag=True):
     namespace_id: str
 
 
+class NamespaceUpdated(msgspec.Struct, frozen=True, tag=True):
+    """A namespace has another description, SOA TTL or other tags; id, name, type and VPC stay."""
+
+    namespace: Namespace
+
+
 class ServiceCreated(msgspec.Struct, frozen=True, tag=True):
     """A service came to be."""
 
@@ -49,6 +57,12 @@ class ServiceDeleted(msgspec.Struct, frozen=True, tag=True):
     """A service, empty of instances, is gone."""
 
     service_id: str
+
+
+class ServiceUpdated(msgspec.Struct, frozen=True, tag=True):
+    """A service has another description, TTL or health check, or other tags or attributes; id and name stay."""
+
+    service: Service
 
 
 class InstanceRegistered(msgspec.Struct, frozen=True, tag=True):
@@ -81,8 +95,10 @@ class OperationFailed(msgspec.Struct, frozen=True, tag=True):
 
 Change = (
     NamespaceCreated
+    | NamespaceUpdated
     | NamespaceDeleted
     | ServiceCreated
+    | ServiceUpdated
     | ServiceDeleted
     | InstanceRegistered
     | InstanceDeregistered
@@ -106,6 +122,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     type: str  # CREATE_NAMESPACE, REGISTER_INSTANCE, …
     targets: dict[str, str]  # NAMESPACE, SERVICE, INSTANCE → id
+    namespace_id: str | None = None  # that it concerns, though its targets may not say so
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,6 +46,7 @@ from waypost.catalog.model import (
     ServiceType,
     encode_attributes,
 )
+from waypost.catalog.quotas import UNLIMITED, Quotas
 
 __all__ = [
     "Command",
@@ -74,6 +75,12 @@ class Moment:
     now_ms: int
     revision: int  # that the change gets if the batch is committed
     ids: Ids
+    given_operation_id: str | None = None  # where the operation was known by its id before it could be decided
+    quotas: Quotas = UNLIMITED
+
+    def operation_id(self) -> str:
+        """Return the id for the operation that is decided on."""
+        return self.given_operation_id or self.ids.operation(self.now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,12 @@ class Decision(Generic[T_co]):
     answer: T_co
     change: Change | None = None
     operation: Operation | None = None
+    further: tuple[Change, ...] = ()  # what follows from ``change``, recorded right after it
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All that is to be recorded, in order."""
+        return self.further if self.change is None else (self.change, *self.further)
 
 
 class Command(Protocol[T_co]):
@@ -143,7 +156,7 @@ class CreateNamespace:
         rival = next((each for each in mine if self._is_rival(each)), None)
         if rival is not None and self._is_same_request(rival):
             return Decision(rival.operation)
-        operation_id = moment.ids.operation(moment.now_ms)
+        operation_id = moment.operation_id()
         if rival is not None and self.type is NamespaceType.DNS_PRIVATE:
             return self._refused_zone(rival, operation_id)
         if rival is not None:
@@ -165,7 +178,7 @@ class CreateNamespace:
             operation=operation_id,
             tags=self.tags,
         )
-        operation = self._operation(operation_id, {"NAMESPACE": namespace.id})
+        operation = self._operation(operation_id, namespace.id)
         return Decision(operation_id, NamespaceCreated(namespace), operation)
 
     def _is_rival(self, other: Namespace) -> bool:
@@ -187,10 +200,16 @@ class CreateNamespace:
             f"{rival.hosted_zone} with the same domain name. (Error Code: ConflictingDomainExists)"
         )
         failed = OperationFailed("CANNOT_CREATE_HOSTED_ZONE", message)
-        return Decision(operation_id, failed, self._operation(operation_id, {}))
+        return Decision(operation_id, failed, self._operation(operation_id, None))
 
-    def _operation(self, operation_id: str, targets: dict[str, str]) -> Operation:
-        return Operation(id=operation_id, account=self.account, type="CREATE_NAMESPACE", targets=targets)
+    def _operation(self, operation_id: str, namespace_id: str | None) -> Operation:
+        return Operation(
+            id=operation_id,
+            account=self.account,
+            type="CREATE_NAMESPACE",
+            targets={} if namespace_id is None else {"NAMESPACE": namespace_id},
+            namespace_id=namespace_id,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,9 +225,15 @@ class DeleteNamespace:
             raise ResourceInUse(
                 f"Namespace contains {services} registered service(s); delete the services before the namespace"
             )
-        operation_id = moment.ids.operation(moment.now_ms)
+        operation_id = moment.operation_id()
         targets = {"NAMESPACE": namespace.id}
-        operation = Operation(id=operation_id, account=namespace.account, type="DELETE_NAMESPACE", targets=targets)
+        operation = Operation(
+            id=operation_id,
+            account=namespace.account,
+            type="DELETE_NAMESPACE",
+            targets=targets,
+            namespace_id=namespace.id,
+        )
         return Decision(operation_id, NamespaceDeleted(namespace.id), operation)
 
 
@@ -319,6 +344,7 @@ class RegisterInstance:
         namespace = find_namespace(view, service.namespace_id)
         rules.check_attributes(namespace, service, self.instance_id, self.attributes)
         health = rules.initial_health(service, self.attributes)
+        operation = _instance_operation("REGISTER_INSTANCE", service, self.instance_id, moment)
         instance = Instance(
             service_id=service.id,
             id=self.instance_id,
@@ -327,8 +353,8 @@ class RegisterInstance:
             proven=health is not Health.UNHEALTHY,
             generation=moment.revision,
             creator_request_id=self.creator_request_id,
+            operation=operation.id,
         )
-        operation = _instance_operation("REGISTER_INSTANCE", service, self.instance_id, moment)
         return Decision(operation.id, InstanceRegistered(instance), operation)
 
 
@@ -367,6 +393,8 @@ class UpdateHealth:
 
 
 def _instance_operation(type_: str, service: Service, instance_id: str, moment: Moment) -> Operation:
-    operation_id = moment.ids.operation(moment.now_ms)
+    operation_id = moment.operation_id()
     targets = {"INSTANCE": instance_id, "SERVICE": service.id}
-    return Operation(id=operation_id, account=service.account, type=type_, targets=targets)
+    return Operation(
+        id=operation_id, account=service.account, type=type_, targets=targets, namespace_id=service.namespace_id
+    )

@@ -3,9 +3,10 @@
 CatalogError
 ├── InvalidInput
 ├── NamespaceNotFound, ServiceNotFound, InstanceNotFound, OperationNotFound
-├── CustomHealthNotFound
+├── CustomHealthNotFound, ResourceNotFoundException
 ├── NamespaceAlreadyExists, ServiceAlreadyExists
-└── ResourceInUse
+├── ResourceInUse, DuplicateRequest
+└── ResourceLimitExceeded, TooManyTagsException, ServiceAttributesLimitExceededException
 
 The names are those of Cloud Map's API, so that its edge maps them by class name.
 """
@@ -13,14 +14,19 @@ The names are those of Cloud Map's API, so that its edge maps them by class name
 __all__ = [
     "CatalogError",
     "CustomHealthNotFound",
+    "DuplicateRequest",
     "InstanceNotFound",
     "InvalidInput",
     "NamespaceAlreadyExists",
     "NamespaceNotFound",
     "OperationNotFound",
     "ResourceInUse",
+    "ResourceLimitExceeded",
+    "ResourceNotFoundException",
     "ServiceAlreadyExists",
+    "ServiceAttributesLimitExceededException",
     "ServiceNotFound",
+    "TooManyTagsException",
 ]
 
 
@@ -76,3 +82,33 @@ class ServiceAlreadyExists(CatalogError):
 
 class ResourceInUse(CatalogError):
     """What is to be deleted still holds something; the message says what."""
+
+
+class DuplicateRequest(CatalogError):
+    """Another operation on the same resource is under way, and has been for a while; the field is its id."""
+
+    def __init__(self, message: str, operation_id: str) -> None:
+        super().__init__(message)
+        self.args = (message, operation_id)
+        self.operation_id = operation_id
+
+
+class ResourceLimitExceeded(CatalogError):
+    """A quota is used up."""
+
+
+class ResourceNotFoundException(CatalogError):
+    """No namespace or service has this ARN."""
+
+
+class TooManyTagsException(CatalogError):
+    """A resource would have more than 50 tags; the field is its ARN, or its name before it has one."""
+
+    def __init__(self, message: str, resource_name: str) -> None:
+        super().__init__(message)
+        self.args = (message, resource_name)
+        self.resource_name = resource_name
+
+
+class ServiceAttributesLimitExceededException(CatalogError):
+    """A service would have more than 30 attributes."""

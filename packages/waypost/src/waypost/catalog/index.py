@@ -13,9 +13,11 @@ from waypost.catalog.changes import (
     InstanceRegistered,
     NamespaceCreated,
     NamespaceDeleted,
+    NamespaceUpdated,
     OperationFailed,
     ServiceCreated,
     ServiceDeleted,
+    ServiceUpdated,
 )
 from waypost.catalog.model import Health, Instance, Namespace, NamespaceType, Service
 
@@ -29,9 +31,12 @@ class View(Protocol):
     def namespaces(self) -> Iterator[Namespace]: ...
     def get_service(self, service_id: str) -> Service | None: ...
     def get_service_named(self, namespace: Namespace, name: str) -> Service | None: ...
+    def services_in(self, namespace_id: str) -> Iterator[Service]: ...
     def service_count(self, namespace_id: str) -> int: ...
     def get_instance(self, service_id: str, instance_id: str) -> Instance | None: ...
+    def instances_in(self, service_id: str) -> Iterator[Instance]: ...
     def instance_count(self, service_id: str) -> int: ...
+    def namespace_instance_count(self, namespace_id: str) -> int: ...
 
 
 def folded_name(namespace_type: NamespaceType, name: str) -> str:
@@ -62,6 +67,7 @@ class Catalog:
     entry_of: dict[str, ServiceEntry] = field(default_factory=dict)
     service_ids: dict[str, dict[str, str]] = field(default_factory=dict)  # namespace id → folded name → service id
     http_names: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (account, region, HttpName) → id
+    instances_of: dict[str, int] = field(default_factory=dict)  # namespace id → how many in all its services
 
     def get_namespace(self, namespace_id: str) -> Namespace | None:
         return self.namespace_of.get(namespace_id)
@@ -92,6 +98,9 @@ class Catalog:
         """Return the services of a namespace, in order of creation."""
         return [self.entry_of[service_id] for service_id in self.service_ids.get(namespace_id, {}).values()]
 
+    def services_in(self, namespace_id: str) -> Iterator[Service]:
+        return (entry.service for entry in self.services_of(namespace_id))
+
     def service_count(self, namespace_id: str) -> int:
         return len(self.service_ids.get(namespace_id, ()))
 
@@ -99,9 +108,16 @@ class Catalog:
         entry = self.entry_of.get(service_id)
         return None if entry is None else entry.instances.get(instance_id)
 
+    def instances_in(self, service_id: str) -> Iterator[Instance]:
+        entry = self.entry_of.get(service_id)
+        return iter(()) if entry is None else iter(entry.instances.values())
+
     def instance_count(self, service_id: str) -> int:
         entry = self.entry_of.get(service_id)
         return 0 if entry is None else len(entry.instances)
+
+    def namespace_instance_count(self, namespace_id: str) -> int:
+        return self.instances_of.get(namespace_id, 0)
 
     def load(self, revision: int, namespaces: Iterable[Namespace], services: Iterable[tuple[Service, int]]) -> None:
         """Begin from a stored state: namespaces, and services with their instances revision; instances follow."""
@@ -114,6 +130,7 @@ class Catalog:
     def add_namespace(self, namespace: Namespace) -> None:
         self.namespace_of[namespace.id] = namespace
         self.service_ids[namespace.id] = {}
+        self.instances_of[namespace.id] = 0
         self.http_names[namespace.account, namespace.region, namespace.http_name] = namespace.id
 
     def add_service(self, service: Service, instances_revision: int) -> None:
@@ -122,7 +139,10 @@ class Catalog:
         self.service_ids[namespace.id][folded_name(namespace.type, service.name)] = service.id
 
     def add_instance(self, instance: Instance) -> None:
-        self.entry_of[instance.service_id].instances[instance.id] = instance
+        entry = self.entry_of[instance.service_id]
+        if instance.id not in entry.instances:
+            self.instances_of[entry.service.namespace_id] += 1
+        entry.instances[instance.id] = instance
 
     def apply(self, revision: int, change: Change) -> None:
         """Take a change in. Revisions come one after the other; a gap is a defect of the caller.
@@ -134,12 +154,17 @@ class Catalog:
         match change:
             case NamespaceCreated(namespace):
                 self.add_namespace(namespace)
+            case NamespaceUpdated(namespace):
+                self.namespace_of[namespace.id] = namespace
             case NamespaceDeleted(namespace_id):
                 gone = self.namespace_of.pop(namespace_id)
                 del self.service_ids[namespace_id]
+                del self.instances_of[namespace_id]
                 del self.http_names[gone.account, gone.region, gone.http_name]
             case ServiceCreated(service):
                 self.add_service(service, revision)
+            case ServiceUpdated(service):
+                self.entry_of[service.id].service = service
             case ServiceDeleted(service_id):
                 service = self.entry_of.pop(service_id).service
                 namespace = self.namespace_of[service.namespace_id]
@@ -150,6 +175,7 @@ class Catalog:
             case InstanceDeregistered(service_id, instance_id):
                 entry = self.entry_of[service_id]
                 del entry.instances[instance_id]
+                self.instances_of[entry.service.namespace_id] -= 1
                 entry.instances_revision = revision
             case HealthChanged(service_id, instance_id, health):
                 instances = self.entry_of[service_id].instances
@@ -176,6 +202,7 @@ class Draft:
         self._instances: dict[tuple[str, str], Instance | None] = {}
         self._service_delta: dict[str, int] = {}
         self._instance_delta: dict[str, int] = {}
+        self._namespace_instance_delta: dict[str, int] = {}
 
     def get_namespace(self, namespace_id: str) -> Namespace | None:
         if namespace_id in self._namespaces:
@@ -200,7 +227,16 @@ class Draft:
             return None if service_id is None else self.get_service(service_id)
         if self.base.get_namespace(namespace.id) is None:
             return None
-        return self.base.get_service_named(namespace, name)
+        present = self.base.get_service_named(namespace, name)
+        return None if present is None else self.get_service(present.id)
+
+    def services_in(self, namespace_id: str) -> Iterator[Service]:
+        for service in self.base.services_in(namespace_id):
+            if service.id not in self._services:
+                yield service
+        for drafted in self._services.values():
+            if drafted is not None and drafted.namespace_id == namespace_id:
+                yield drafted
 
     def service_count(self, namespace_id: str) -> int:
         return self.base.service_count(namespace_id) + self._service_delta.get(namespace_id, 0)
@@ -211,18 +247,32 @@ class Draft:
             return self._instances[key]
         return self.base.get_instance(service_id, instance_id)
 
+    def instances_in(self, service_id: str) -> Iterator[Instance]:
+        for instance in self.base.instances_in(service_id):
+            if (service_id, instance.id) not in self._instances:
+                yield instance
+        for (drafted_in, _), drafted in self._instances.items():
+            if drafted is not None and drafted_in == service_id:
+                yield drafted
+
     def instance_count(self, service_id: str) -> int:
         return self.base.instance_count(service_id) + self._instance_delta.get(service_id, 0)
+
+    def namespace_instance_count(self, namespace_id: str) -> int:
+        delta = self._namespace_instance_delta.get(namespace_id, 0)
+        return self.base.namespace_instance_count(namespace_id) + delta
 
     def apply(self, change: Change) -> int:
         """Take a change in and return the revision that it will have if the batch is committed."""
         match change:
-            case NamespaceCreated(namespace):
+            case NamespaceCreated(namespace) | NamespaceUpdated(namespace):
                 self._namespaces[namespace.id] = namespace
             case NamespaceDeleted(namespace_id):
                 self._namespaces[namespace_id] = None
             case ServiceCreated(service):
                 self._put_service(service, service.id, +1)
+                self._services[service.id] = service
+            case ServiceUpdated(service):
                 self._services[service.id] = service
             case ServiceDeleted(service_id):
                 gone = self.get_service(service_id)
@@ -255,3 +305,7 @@ class Draft:
         self._instances[service_id, instance_id] = instance
         delta = (instance is not None) - before
         self._instance_delta[service_id] = self._instance_delta.get(service_id, 0) + delta
+        service = self.get_service(service_id)
+        assert service is not None, "an instance has a service"
+        in_namespace = self._namespace_instance_delta
+        in_namespace[service.namespace_id] = in_namespace.get(service.namespace_id, 0) + delta

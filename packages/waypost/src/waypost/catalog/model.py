@@ -19,6 +19,7 @@ __all__ = [
     "HealthCheck",
     "HealthCheckType",
     "Instance",
+    "LastUpdate",
     "Namespace",
     "NamespaceType",
     "RecordType",
@@ -101,6 +102,14 @@ class CustomHealthCheck(msgspec.Struct, frozen=True, kw_only=True):
     failure_threshold: int = 1  # AWS has fixed it at 1, whatever was sent
 
 
+class LastUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """The request that last updated a namespace, by which a repetition of it is known."""
+
+    updater_request_id: str | None
+    digest: str  # of what it asked for
+    operation: str  # that it was answered with
+
+
 class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     """A namespace; DNS types are a zone too."""
 
@@ -117,6 +126,8 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     creator_request_id: str | None
     created_ms: int
     operation: str  # id of the operation that created it
+    creation_digest: str = ""  # of what the creating request asked for
+    last_update: LastUpdate | None = None
     tags: tuple[tuple[str, str], ...] = ()
 
 
@@ -137,7 +148,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     creator_request_id: str | None
     created_ms: int
     namespace_in_dns_config: bool = False  # the caller used the deprecated DnsConfig.NamespaceId, and reads it back
+    creation_digest: str = ""  # of what the creating request asked for
     tags: tuple[tuple[str, str], ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()  # of the service itself, by key; at most 30
 
     @property
     def checked(self) -> bool:
@@ -155,6 +168,7 @@ class Instance(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     proven: bool  # has been HEALTHY since it was registered
     generation: int  # revision of the registration: a late report for an older one is refused
     creator_request_id: str | None = None
+    operation: str = ""  # id of the operation that registered it
 
     @property
     def supervised(self) -> bool:

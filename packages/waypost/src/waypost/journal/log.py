@@ -5,7 +5,7 @@ IMMEDIATE, on PostgreSQL by the lock on the counter's row. Commits are flushed t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -21,24 +21,22 @@ from waypost.catalog.changes import (
     HealthChanged,
     InstanceDeregistered,
     InstanceRegistered,
-    NamespaceCreated,
-    NamespaceDeleted,
     Operation,
     Recorded,
     ServiceCreated,
     ServiceDeleted,
+    ServiceUpdated,
     change_from_bytes,
     change_to_bytes,
 )
 from waypost.catalog.index import Catalog, View
-from waypost.catalog.model import Health, Instance, Namespace, Service
 from waypost.journal import tables
-from waypost.journal.operations import KeptOperation
+from waypost.journal.operations import KeptOperation, operation_columns
+from waypost.journal.state import load_state, write_state
 
 __all__ = ["Journal", "JournalUnavailable", "Pen", "database_url"]
 
 BUSY_S: Final = 5  # seconds that a writer waits for another one's transaction
-LOAD_ROWS: Final = 10_000  # rows fetched at a time when the state is read
 
 
 class JournalUnavailable(Exception):
@@ -57,7 +55,7 @@ class Pen:
         """Write changes and the state that they lead to; ``after`` is the catalog with all of them applied."""
         rows = [_journal_row(each) for each in recorded]
         await self._connection.execute(insert(tables.journal), rows)
-        await _write_state(self._connection, recorded, after)
+        await write_state(self._connection, recorded, after)
         await self._connection.execute(update(tables.counter).values(revision=recorded[-1].revision))
 
 
@@ -110,7 +108,7 @@ class Journal:
             async with self._reader.connect() as connection, connection.begin():
                 if connection.dialect.name == "postgresql":
                     await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-                await _load(connection, catalog)
+                await load_state(connection, catalog)
         except (SQLAlchemyError, OSError) as error:
             raise JournalUnavailable(_words(error)) from error
         return catalog
@@ -215,7 +213,7 @@ def _words(error: BaseException) -> str:
 
 
 def _journal_row(recorded: Recorded) -> dict[str, object]:
-    change, operation = recorded.change, recorded.operation
+    change = recorded.change
     service_id: str | None = None
     instance_id: str | None = None
     match change:
@@ -223,7 +221,7 @@ def _journal_row(recorded: Recorded) -> dict[str, object]:
             service_id, instance_id = instance.service_id, instance.id
         case InstanceDeregistered() | HealthChanged():
             service_id, instance_id = change.service_id, change.instance_id
-        case ServiceCreated(service):
+        case ServiceCreated(service) | ServiceUpdated(service):
             service_id = service.id
         case ServiceDeleted():
             service_id = change.service_id
@@ -236,8 +234,7 @@ def _journal_row(recorded: Recorded) -> dict[str, object]:
         "cause": msgspec.json.encode(recorded.cause),
         "service_id": service_id,
         "instance_id": instance_id,
-        "operation_id": None if operation is None else operation.id,
-        "operation": None if operation is None else msgspec.json.encode(operation),
+        **operation_columns(recorded.operation, change),
     }
 
 
@@ -254,115 +251,3 @@ def _recorded(row: Any) -> Recorded:
 async def _recorded_after(connection: AsyncConnection, revision: int) -> list[Recorded]:
     wanted = select(tables.journal).where(tables.journal.c.revision > revision).order_by(tables.journal.c.revision)
     return [_recorded(row) for row in await connection.execute(wanted)]
-
-
-_UPSERT_NAMESPACE: Final = text(
-    "INSERT INTO waypost_namespaces (id, body) VALUES (:id, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
-)
-_INSERT_SERVICE: Final = text(
-    "INSERT INTO waypost_services (id, created_revision, instances_revision, body) "
-    "VALUES (:id, :revision, :revision, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
-)
-_MOVE_SERVICE: Final = text("UPDATE waypost_services SET instances_revision = :revision WHERE id = :id")
-_UPSERT_INSTANCE: Final = text(
-    "INSERT INTO waypost_instances (service_id, id, attributes, health, proven, generation, creator_request_id) "
-    "VALUES (:service_id, :id, :attributes, :health, :proven, :generation, :creator_request_id) "
-    "ON CONFLICT (service_id, id) DO UPDATE SET attributes = excluded.attributes, health = excluded.health, "
-    "proven = excluded.proven, generation = excluded.generation, creator_request_id = excluded.creator_request_id"
-)
-_DELETE_NAMESPACE: Final = text("DELETE FROM waypost_namespaces WHERE id = :id")
-_DELETE_SERVICE: Final = text("DELETE FROM waypost_services WHERE id = :id")
-_DELETE_INSTANCE: Final = text("DELETE FROM waypost_instances WHERE service_id = :service_id AND id = :id")
-
-
-async def _write_state(connection: AsyncConnection, recorded: Iterable[Recorded], after: View) -> None:
-    """Write, for everything that the changes touched, how it stands after all of them."""
-    namespace_ids: dict[str, None] = {}
-    service_ids: dict[str, int] = {}
-    instance_keys: dict[tuple[str, str], None] = {}
-    moved: dict[str, int] = {}
-    for each in recorded:
-        match each.change:
-            case NamespaceCreated(namespace):
-                namespace_ids[namespace.id] = None
-            case NamespaceDeleted(namespace_id):
-                namespace_ids[namespace_id] = None
-            case ServiceCreated(service):
-                service_ids[service.id] = each.revision
-            case ServiceDeleted(service_id):
-                service_ids[service_id] = each.revision
-            case InstanceRegistered(instance):
-                instance_keys[instance.service_id, instance.id] = None
-                moved[instance.service_id] = each.revision
-            case InstanceDeregistered(service_id, instance_id):
-                instance_keys[service_id, instance_id] = None
-                moved[service_id] = each.revision
-            case HealthChanged(service_id, instance_id):
-                instance_keys[service_id, instance_id] = None
-    namespaces = {each: after.get_namespace(each) for each in namespace_ids}
-    services = {each: after.get_service(each) for each in service_ids}
-    instances = {key: after.get_instance(*key) for key in instance_keys}
-    statements: list[tuple[Any, list[dict[str, object]]]] = [
-        (_UPSERT_NAMESPACE, [_body(namespace) for namespace in namespaces.values() if namespace is not None]),
-        (_DELETE_NAMESPACE, [{"id": each} for each, namespace in namespaces.items() if namespace is None]),
-        (
-            _INSERT_SERVICE,
-            [
-                {**_body(service), "revision": service_ids[each]}
-                for each, service in services.items()
-                if service is not None
-            ],
-        ),
-        (_DELETE_SERVICE, [{"id": each} for each, service in services.items() if service is None]),
-        (_MOVE_SERVICE, [{"id": each, "revision": revision} for each, revision in moved.items()]),
-        (_UPSERT_INSTANCE, [_instance_row(instance) for instance in instances.values() if instance is not None]),
-        (
-            _DELETE_INSTANCE,
-            [{"service_id": key[0], "id": key[1]} for key, instance in instances.items() if instance is None],
-        ),
-    ]
-    for statement, rows in statements:
-        if rows:
-            await connection.execute(statement, rows)
-
-
-def _body(value: Namespace | Service) -> dict[str, object]:
-    return {"id": value.id, "body": msgspec.json.encode(value)}
-
-
-def _instance_row(instance: Instance) -> dict[str, object]:
-    return {
-        "service_id": instance.service_id,
-        "id": instance.id,
-        "attributes": instance.attributes,
-        "health": instance.health.value,
-        "proven": int(instance.proven),
-        "generation": instance.generation,
-        "creator_request_id": instance.creator_request_id,
-    }
-
-
-async def _load(connection: AsyncConnection, catalog: Catalog) -> None:
-    revision = (await connection.execute(select(tables.counter.c.revision))).scalar_one()
-    namespaces = (await connection.execute(select(tables.namespaces.c.body))).scalars()
-    columns = tables.services.c
-    ordered = select(columns.body, columns.instances_revision).order_by(columns.created_revision)
-    services = await connection.execute(ordered)
-    catalog.load(
-        revision,
-        [msgspec.json.decode(body, type=Namespace) for body in namespaces],
-        [(msgspec.json.decode(body, type=Service), instances_revision) for body, instances_revision in services],
-    )
-    async with connection.stream(select(tables.instances), execution_options={"yield_per": LOAD_ROWS}) as rows:
-        async for row in rows:
-            catalog.add_instance(
-                Instance(
-                    service_id=row.service_id,
-                    id=row.id,
-                    attributes=row.attributes,
-                    health=Health(row.health),
-                    proven=bool(row.proven),
-                    generation=row.generation,
-                    creator_request_id=row.creator_request_id,
-                )
-            )

@@ -33,6 +33,11 @@ journal: Final = Table(
     Column("service_id", String(64)),
     Column("instance_id", String(64)),
     Column("operation_id", String(64)),
+    Column("operation_account", String(16)),
+    Column("operation_type", String(32)),
+    Column("operation_status", String(16)),  # SUCCESS, FAIL
+    Column("operation_namespace_id", String(64)),
+    Column("operation_service_id", String(64)),
     Column("operation", LargeBinary),  # waypost.catalog.changes.Operation, JSON
     Index("waypost_journal_operation", "operation_id", unique=True),
     Index("waypost_journal_instance", "service_id", "instance_id", "revision"),
@@ -64,4 +69,5 @@ instances: Final = Table(
     Column("proven", Integer, nullable=False),  # 0 or 1
     Column("generation", BigInteger, nullable=False),
     Column("creator_request_id", Text),
+    Column("operation", String(64), nullable=False),
 )

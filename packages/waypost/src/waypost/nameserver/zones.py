@@ -19,9 +19,11 @@ from waypost.catalog.changes import (
     InstanceRegistered,
     NamespaceCreated,
     NamespaceDeleted,
+    NamespaceUpdated,
     OperationFailed,
     ServiceCreated,
     ServiceDeleted,
+    ServiceUpdated,
 )
 from waypost.catalog.index import Catalog, ServiceEntry
 from waypost.catalog.model import Instance, Namespace, RecordType, Service
@@ -168,6 +170,10 @@ class Zones:
                 self._catalog.apply(revision, change)
                 self._add_zone(namespace)
                 return None
+            case NamespaceUpdated(namespace):
+                self._catalog.apply(revision, change)
+                self._update_zone(namespace)
+                return None
             case NamespaceDeleted(namespace_id):
                 self._catalog.apply(revision, change)
                 self._remove_zone(namespace_id)
@@ -175,6 +181,9 @@ class Zones:
             case ServiceCreated(service):
                 self._catalog.apply(revision, change)
                 return self._publish(service.id, ())
+            case ServiceUpdated(service):
+                self._catalog.apply(revision, change)
+                return self._publish(service.id, self._catalog.entry_of[service.id].instances)
             case ServiceDeleted(service_id):
                 service = self._catalog.entry_of[service_id].service
                 self._catalog.apply(revision, change)
@@ -233,6 +242,12 @@ class Zones:
         zones = self._zones_named.setdefault(name, [])
         zones.append(zone)
         zones.sort(key=lambda each: (each.namespace.created_ms, each.namespace.id))
+
+    def _update_zone(self, namespace: Namespace) -> None:
+        zone = self._zone_of.get(namespace.id)
+        if zone is not None:
+            zone.namespace = namespace
+            zone.serial = _serial(self._catalog.revision)
 
     def _remove_zone(self, namespace_id: str) -> None:
         zone = self._zone_of.pop(namespace_id, None)

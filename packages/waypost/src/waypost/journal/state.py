@@ -1,0 +1,143 @@
+"""The current state as tables, written beside the journal in the same transaction, and read at the start."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from waypost.catalog.changes import (
+    HealthChanged,
+    InstanceDeregistered,
+    InstanceRegistered,
+    NamespaceCreated,
+    NamespaceDeleted,
+    NamespaceUpdated,
+    Recorded,
+    ServiceCreated,
+    ServiceDeleted,
+    ServiceUpdated,
+)
+from waypost.catalog.index import Catalog, View
+from waypost.catalog.model import Health, Instance, Namespace, Service
+from waypost.journal import tables
+
+__all__ = ["load_state", "write_state"]
+
+LOAD_ROWS: Final = 10_000  # rows fetched at a time when the state is read
+
+_UPSERT_NAMESPACE: Final = text(
+    "INSERT INTO waypost_namespaces (id, body) VALUES (:id, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+)
+_INSERT_SERVICE: Final = text(
+    "INSERT INTO waypost_services (id, created_revision, instances_revision, body) "
+    "VALUES (:id, :revision, :revision, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+)
+_MOVE_SERVICE: Final = text("UPDATE waypost_services SET instances_revision = :revision WHERE id = :id")
+_UPSERT_INSTANCE: Final = text(
+    "INSERT INTO waypost_instances (service_id, id, attributes, health, proven, generation, creator_request_id, "
+    "operation) VALUES (:service_id, :id, :attributes, :health, :proven, :generation, :creator_request_id, :operation) "
+    "ON CONFLICT (service_id, id) DO UPDATE SET attributes = excluded.attributes, health = excluded.health, "
+    "proven = excluded.proven, generation = excluded.generation, creator_request_id = excluded.creator_request_id, "
+    "operation = excluded.operation"
+)
+_DELETE_NAMESPACE: Final = text("DELETE FROM waypost_namespaces WHERE id = :id")
+_DELETE_SERVICE: Final = text("DELETE FROM waypost_services WHERE id = :id")
+_DELETE_INSTANCE: Final = text("DELETE FROM waypost_instances WHERE service_id = :service_id AND id = :id")
+
+
+async def write_state(connection: AsyncConnection, recorded: Iterable[Recorded], after: View) -> None:
+    """Write, for everything that the changes touched, how it stands after all of them."""
+    namespace_ids: dict[str, None] = {}
+    service_ids: dict[str, int] = {}
+    instance_keys: dict[tuple[str, str], None] = {}
+    moved: dict[str, int] = {}
+    for each in recorded:
+        match each.change:
+            case NamespaceCreated(namespace) | NamespaceUpdated(namespace):
+                namespace_ids[namespace.id] = None
+            case NamespaceDeleted(namespace_id):
+                namespace_ids[namespace_id] = None
+            case ServiceCreated(service) | ServiceUpdated(service):
+                service_ids.setdefault(service.id, each.revision)
+            case ServiceDeleted(service_id):
+                service_ids[service_id] = each.revision
+            case InstanceRegistered(instance):
+                instance_keys[instance.service_id, instance.id] = None
+                moved[instance.service_id] = each.revision
+            case InstanceDeregistered(service_id, instance_id):
+                instance_keys[service_id, instance_id] = None
+                moved[service_id] = each.revision
+            case HealthChanged(service_id, instance_id):
+                instance_keys[service_id, instance_id] = None
+    namespaces = {each: after.get_namespace(each) for each in namespace_ids}
+    services = {each: after.get_service(each) for each in service_ids}
+    instances = {key: after.get_instance(*key) for key in instance_keys}
+    statements: list[tuple[Any, list[dict[str, object]]]] = [
+        (_UPSERT_NAMESPACE, [_body(namespace) for namespace in namespaces.values() if namespace is not None]),
+        (_DELETE_NAMESPACE, [{"id": each} for each, namespace in namespaces.items() if namespace is None]),
+        (
+            _INSERT_SERVICE,
+            [
+                {**_body(service), "revision": service_ids[each]}
+                for each, service in services.items()
+                if service is not None
+            ],
+        ),
+        (_DELETE_SERVICE, [{"id": each} for each, service in services.items() if service is None]),
+        (_MOVE_SERVICE, [{"id": each, "revision": revision} for each, revision in moved.items()]),
+        (_UPSERT_INSTANCE, [_instance_row(instance) for instance in instances.values() if instance is not None]),
+        (
+            _DELETE_INSTANCE,
+            [{"service_id": key[0], "id": key[1]} for key, instance in instances.items() if instance is None],
+        ),
+    ]
+    for statement, rows in statements:
+        if rows:
+            await connection.execute(statement, rows)
+
+
+def _body(value: Namespace | Service) -> dict[str, object]:
+    return {"id": value.id, "body": msgspec.json.encode(value)}
+
+
+def _instance_row(instance: Instance) -> dict[str, object]:
+    return {
+        "service_id": instance.service_id,
+        "id": instance.id,
+        "attributes": instance.attributes,
+        "health": instance.health.value,
+        "proven": int(instance.proven),
+        "generation": instance.generation,
+        "creator_request_id": instance.creator_request_id,
+        "operation": instance.operation,
+    }
+
+
+async def load_state(connection: AsyncConnection, catalog: Catalog) -> None:
+    """Fill an empty catalog with the stored state."""
+    revision = (await connection.execute(select(tables.counter.c.revision))).scalar_one()
+    namespaces = (await connection.execute(select(tables.namespaces.c.body))).scalars()
+    columns = tables.services.c
+    ordered = select(columns.body, columns.instances_revision).order_by(columns.created_revision)
+    services = await connection.execute(ordered)
+    catalog.load(
+        revision,
+        [msgspec.json.decode(body, type=Namespace) for body in namespaces],
+        [(msgspec.json.decode(body, type=Service), instances_revision) for body, instances_revision in services],
+    )
+    async with connection.stream(select(tables.instances), execution_options={"yield_per": LOAD_ROWS}) as rows:
+        async for row in rows:
+            catalog.add_instance(
+                Instance(
+                    service_id=row.service_id,
+                    id=row.id,
+                    attributes=row.attributes,
+                    health=Health(row.health),
+                    proven=bool(row.proven),
+                    generation=row.generation,
+                    creator_request_id=row.creator_request_id,
+                    operation=row.operation,
+                )
+            )
