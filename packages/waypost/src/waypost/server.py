@@ -15,16 +15,13 @@ from typing import Final
 
 import structlog
 import uvicorn
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from waypost.apis.bounded_http import BoundedHttpProtocol
-from waypost.apis.cloudmap import CloudMapEndpoint
+from waypost.apis.calls import Calls
+from waypost.apis.cloudmap.endpoint import CloudMapEndpoint
+from waypost.apis.metrics import RegistryMetrics
+from waypost.apis.routes import build_app, registry_routes
 from waypost.catalog.identifiers import Ids
 from waypost.component import inherited_socket, run_component, say_ready, stop_requested
 from waypost.followers import FeedServer
@@ -32,7 +29,7 @@ from waypost.journal import Journal, JournalUnavailable
 from waypost.promise import PromiseLog
 from waypost.registry import Registry
 
-__all__ = ["RegistrySettings", "build_app", "run_registry"]
+__all__ = ["RegistrySettings", "run_registry"]
 
 DEFAULT_ACCOUNT: Final = "000000000000"
 KEEP_ALIVE_S: Final = 75
@@ -59,49 +56,6 @@ class RegistrySettings:
         )
 
 
-def build_app(registry: Registry, cloudmap: CloudMapEndpoint, feed: FeedServer) -> ASGIApp:
-    """Return the registry's HTTP application: the Cloud Map API at ``POST /``, the rest by route."""
-    metrics = CollectorRegistry()
-    metrics.register(_RegistryMetrics(registry, feed))
-
-    async def health(_: Request) -> Response:
-        return JSONResponse({"status": "ok", "revision": registry.catalog.revision})
-
-    async def show_metrics(_: Request) -> Response:
-        return PlainTextResponse(generate_latest(metrics), media_type="text/plain; version=0.0.4")
-
-    routes = Starlette(routes=[Route("/health", health), Route("/metrics", show_metrics)])
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/":
-            await cloudmap(scope, receive, send)
-        else:
-            await routes(scope, receive, send)
-
-    return app
-
-
-class _RegistryMetrics:
-    """What /metrics tells, read at the moment it is asked."""
-
-    def __init__(self, registry: Registry, feed: FeedServer) -> None:
-        self._registry, self._feed = registry, feed
-
-    def collect(self) -> list[GaugeMetricFamily | CounterMetricFamily]:
-        catalog = self._registry.catalog
-        instances = sum(len(entry.instances) for entry in catalog.entry_of.values())
-        return [
-            GaugeMetricFamily("waypost_revision", "Last committed revision.", catalog.revision),
-            GaugeMetricFamily("waypost_namespaces", "Namespaces in the catalog.", len(catalog.namespace_of)),
-            GaugeMetricFamily("waypost_services", "Services in the catalog.", len(catalog.entry_of)),
-            GaugeMetricFamily("waypost_instances", "Instances in the catalog.", instances),
-            CounterMetricFamily("waypost_transactions", "Transactions of the journal.", self._registry.transactions),
-            CounterMetricFamily(
-                "waypost_unconfirmed_writes", "Writes answered without the nameserver's word.", self._feed.unconfirmed
-            ),
-        ]
-
-
 async def run_registry(settings: RegistrySettings, environment: Mapping[str, str]) -> None:
     """Run until told to stop.
 
@@ -119,7 +73,8 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         registry = Registry(catalog, journal, feed, ids=Ids(chance))
         promise_log = PromiseLog.open("registry", environment)
         endpoint = CloudMapEndpoint(registry, promise_log, account=settings.account, chance=random.Random())  # noqa: S311 (order)
-        server = uvicorn.Server(_uvicorn_config(build_app(registry, endpoint, feed)))
+        routes = registry_routes(registry, RegistryMetrics(registry, feed), Calls(account=settings.account))
+        server = uvicorn.Server(_uvicorn_config(build_app(endpoint, routes)))
         feed_server = await feed.listen(settings.feed)
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(registry.run(), name="registry")

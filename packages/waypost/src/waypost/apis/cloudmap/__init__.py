@@ -3,7 +3,3 @@
 Source: the Cloud Map API reference, and the service model that botocore ships, which this package reads to check what
 comes in.
 """
-
-from waypost.apis.cloudmap.endpoint import CloudMapEndpoint
-
-__all__ = ["CloudMapEndpoint"]

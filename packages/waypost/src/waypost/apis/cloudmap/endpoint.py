@@ -1,6 +1,5 @@
 """``POST /``: one ASGI endpoint, bare, because every discovery passes through it."""
 
-import asyncio
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +9,7 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from waypost.apis.bodies import decode_json, read_body
 from waypost.apis.cloudmap.caller import Caller, identify_caller
 from waypost.apis.cloudmap.errors import WireError, wire_error
 from waypost.apis.cloudmap.reads import Reads
@@ -21,8 +21,6 @@ from waypost.registry import Registry
 
 __all__ = ["CloudMapEndpoint"]
 
-BODY: Final = 1 << 20  # octets; the largest legal request is far smaller
-BODY_S: Final = 30  # seconds that a body may take to arrive
 CONTENT_TYPE: Final = b"application/x-amz-json-1.1"
 
 Operation = Callable[[Caller, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -66,11 +64,11 @@ class CloudMapEndpoint:
             raise WireError("AccessDeniedException", "A web page must not drive the registry.", status=403)
         name = _operation_name(headers)
         operation, check = self._operations.get(name), self._checks.get(name)
-        raw = await _read_body(headers, receive)
+        raw = await read_body(headers, receive)
         if operation is None or check is None:
             known = "is not served yet" if name in self._checks else "is not one of Cloud Map's"
             raise WireError("UnknownOperationException", f"The operation '{name}' {known}.")
-        input_ = check(_decode(raw))
+        input_ = check(decode_json(raw))
         caller = identify_caller(
             call=name,
             authorization=headers.get(b"authorization", b"").decode("latin-1"),
@@ -87,36 +85,6 @@ def _operation_name(headers: Mapping[bytes, bytes]) -> str:
             "UnknownOperationException", f"The header X-Amz-Target must be {TARGET_PREFIX}<Operation>, not '{target}'."
         )
     return target.removeprefix(TARGET_PREFIX)
-
-
-async def _read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    too_large = WireError("RequestEntityTooLargeException", f"A request has at most {BODY} octets.", status=413)
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > BODY:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_S):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise WireError("RequestAbortedException", "The client went away before its request was whole.")
-                body += message.get("body", b"")
-                if len(body) > BODY:
-                    raise too_large
-                if not message.get("more_body", False):
-                    return bytes(body)
-    except TimeoutError:
-        raise WireError(
-            "RequestTimeoutException", f"The body did not arrive within {BODY_S} seconds.", status=408
-        ) from None
-
-
-def _decode(raw: bytes) -> Any:
-    try:
-        return msgspec.json.decode(raw or b"{}")
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise WireError("SerializationException", f"The body is not JSON: {error}") from error
 
 
 def _operations(reads: Reads, writes: Writes) -> dict[str, Operation]:
