@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import dns.exception
 import dns.message
 import dns.query
 import psutil
@@ -223,8 +224,13 @@ class Platform:
 
     def ask_dns(self, name: str, kind: str = "A", *, tcp: bool = False) -> dns.message.Message:
         host, _, port = self.address("dns").rpartition(":")
-        ask = dns.query.tcp if tcp else dns.query.udp
-        return ask(dns.message.make_query(name, kind), host, port=int(port), timeout=5)
+        query = dns.message.make_query(name, kind)
+        if tcp:
+            return dns.query.tcp(query, host, port=int(port), timeout=5)
+        for _ in range(2):  # as dig does: the kernel may drop a datagram of a full socket
+            with contextlib.suppress(dns.exception.Timeout):
+                return dns.query.udp(query, host, port=int(port), timeout=5)
+        return dns.query.udp(query, host, port=int(port), timeout=5)
 
     def answered(self, service: str) -> list[str]:
         answer = self.ask_dns(f"{service}.secure-api.local")
