@@ -74,6 +74,11 @@ class FeedServer:
             follower.sent = changes[-1].revision
             follower.writer.write(frame)
 
+    def restarted(self) -> None:
+        """Cut every follower off: it comes back for a fresh snapshot."""
+        for follower in tuple(self._followers):
+            self._drop(follower)
+
     async def caught_up(self, revision: int) -> None:
         """Return when every follower has confirmed a revision, or after CONFIRM_S."""
         expected = self._followers or asyncio.get_running_loop().time() < self._expected_until

@@ -6,6 +6,8 @@ one flush of the disk, a refused command fails nobody beside it, and nothing is 
 """
 
 import asyncio
+import contextlib
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,14 +20,16 @@ from waypost.catalog.commands import Command, Moment
 from waypost.catalog.errors import CatalogError
 from waypost.catalog.identifiers import Ids
 from waypost.catalog.index import Catalog, Draft
-from waypost.journal import Journal, JournalUnavailable, KeptOperation
+from waypost.journal import HistoryLost, Journal, JournalUnavailable, KeptOperation
 
-__all__ = ["Followers", "Overloaded", "Registry", "now_ms"]
+__all__ = ["Followers", "Listener", "Overloaded", "Registry", "now_ms"]
 
 T = TypeVar("T")
 
 WAITING: Final = 4_096  # commands; more are refused with Overloaded
 BATCH: Final = 512  # commands that share one transaction, at most
+POLL_S: Final = 0.25  # seconds, give or take half, after which the journal is asked for what others wrote
+AWAY_S: Final = 1.0  # seconds, give or take half, between two attempts to reach a database that is away
 
 log = structlog.get_logger()
 
@@ -36,11 +40,18 @@ class Overloaded(Exception):
     retry_after_s = 1
 
 
-class Followers(Protocol):
-    """Whoever must follow the catalog before a write is answered: the nameserver."""
+class Listener(Protocol):
+    """Whoever is told of every commit."""
 
     def publish(self, changes: Sequence[Recorded]) -> None:
-        """Pass committed changes on. Called in order of revision; does not wait."""
+        """Pass committed changes on. Called in order of revision, with the catalog after them; does not wait."""
+
+    def restarted(self) -> None:
+        """Begin anew: the catalog was loaded again, and what lies between is not known."""
+
+
+class Followers(Listener, Protocol):
+    """Whoever must follow the catalog before a write is answered: the nameserver."""
 
     async def caught_up(self, revision: int) -> None:
         """Return when this revision is answered from, or when waiting longer helps nobody."""
@@ -67,11 +78,20 @@ class Registry:
     """One running registry: reads come from ``catalog``, writes go through :meth:`submit`."""
 
     def __init__(
-        self, catalog: Catalog, journal: Journal, followers: Followers, *, ids: Ids, clock: Callable[[], int] = now_ms
+        self,
+        catalog: Catalog,
+        journal: Journal,
+        followers: Followers,
+        *,
+        ids: Ids,
+        clock: Callable[[], int] = now_ms,
+        listeners: Sequence[Listener] = (),  # are told without being waited for
     ) -> None:
         self.catalog = catalog
         self.transactions = 0
         self._journal, self._followers, self._ids, self._clock = journal, followers, ids, clock
+        self._writing = asyncio.Lock()
+        self._told: Sequence[Listener] = (followers, *listeners)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING)
 
     async def submit(self, command: Command[T], cause: Cause) -> T:
@@ -102,6 +122,38 @@ class Registry:
                     batch.append(self._queue.get_nowait())
                 await self._carry_out(batch, following)
 
+    async def follow(self) -> None:
+        """Take in what other registries write to the same database, until cancelled. A ring wakes it, a poll too."""
+        if not self._journal.shared:
+            return  # nobody else writes
+        while True:
+            try:
+                async with self._journal.doorbell() as rung:
+                    while True:
+                        await self._catch_up()
+                        await _set_within(rung, _jittered(POLL_S))
+                        rung.clear()
+            except JournalUnavailable as error:
+                log.warning("registry.database_away", error=str(error), revision=self.catalog.revision)
+            await asyncio.sleep(_jittered(AWAY_S))
+
+    async def _catch_up(self) -> None:
+        catalog = self.catalog
+        try:
+            committed = await self._journal.recorded_after(catalog.revision)
+        except HistoryLost as lost:
+            async with self._writing:  # what a batch is decided on must stay
+                await self._load_anew(lost)
+        else:
+            if catalog is self.catalog:
+                self._take_in(committed)
+
+    async def _load_anew(self, lost: HistoryLost) -> None:
+        log.warning("registry.loaded_anew", reason=str(lost))
+        self.catalog = await self._journal.load()
+        for each in self._told:
+            each.restarted()
+
     async def _carry_out(self, batch: Sequence[_Waiting], following: asyncio.TaskGroup) -> None:
         try:
             outcomes = await self._write(batch)
@@ -115,6 +167,14 @@ class Registry:
 
     async def _write(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
         """Decide a batch, commit it and take it in; return what to tell each caller."""
+        async with self._writing:
+            try:
+                return await self._write_once(batch)
+            except HistoryLost as lost:
+                await self._load_anew(lost)
+                return await self._write_once(batch)
+
+    async def _write_once(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
         recorded: list[Recorded] = []
         async with self._journal.pen(seen=self.catalog.revision) as pen:
             self._take_in(pen.unseen)
@@ -127,10 +187,13 @@ class Registry:
         return outcomes
 
     def _take_in(self, committed: Sequence[Recorded]) -> None:
-        for each in committed:
+        """Apply what is committed. Writing and following may both have read the same changes: none counts twice."""
+        fresh = [each for each in committed if each.revision > self.catalog.revision]
+        for each in fresh:
             self.catalog.apply(each.revision, each.change)
-        if committed:
-            self._followers.publish(committed)
+        if fresh:
+            for listener in self._told:
+                listener.publish(fresh)
 
     def _decide(self, waiting: _Waiting, draft: Draft, recorded: list[Recorded]) -> Any:
         """Return the command's answer, or the exception that refuses it."""
@@ -163,3 +226,13 @@ class Registry:
                 waiting.answered.set_exception(outcome)
             else:
                 waiting.answered.set_result(outcome)
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311 (so that registries do not ask in step)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

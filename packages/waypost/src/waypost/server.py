@@ -69,7 +69,7 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         gc.collect()
         gc.freeze()  # what is loaded stays: later collections need not look at it
         chance = random.SystemRandom()
-        feed = FeedServer(lambda: catalog)
+        feed = FeedServer(lambda: registry.catalog)
         registry = Registry(catalog, journal, feed, ids=Ids(chance))
         promise_log = PromiseLog.open("registry", environment)
         endpoint = CloudMapEndpoint(registry, promise_log, account=settings.account, chance=random.Random())  # noqa: S311 (order)
@@ -78,6 +78,7 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         feed_server = await feed.listen(settings.feed)
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(registry.run(), name="registry")
+            following = tasks.create_task(registry.follow(), name="follow")
             serving = tasks.create_task(server._serve(sockets=[listener]), name="http")  # noqa: SLF001 (signals are ours)
             log.info("registry.ready", revision=catalog.revision)
             say_ready(environment)
@@ -85,6 +86,7 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
             server.should_exit = True
             await serving
             writing.cancel()
+            following.cancel()
             feed_server.close()
     finally:
         await journal.close()

@@ -15,6 +15,7 @@ from sqlalchemy import event, insert, make_url, select, text, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from waypost.catalog.changes import (
     Cause,
@@ -34,13 +35,30 @@ from waypost.journal import tables
 from waypost.journal.operations import KeptOperation, operation_columns
 from waypost.journal.state import load_state, write_state
 
-__all__ = ["Journal", "JournalUnavailable", "Pen", "database_url"]
+__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen", "database_url"]
 
 BUSY_S: Final = 5  # seconds that a writer waits for another one's transaction
+UNSEEN: Final = 50_000  # changes of others that are taken in at once; whoever is further behind loads the state anew
+CHANNEL: Final = "waypost_committed"  # of LISTEN and NOTIFY
+
+try:
+    import asyncpg
+except ImportError:  # PostgreSQL is an extra
+    AWAY: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, TimeoutError)
+else:
+    # While a connection is made, and while it is lost, the driver's own errors come through.
+    AWAY = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class JournalUnavailable(Exception):
     """The database did not answer. Whether a commit that was under way took place is unknown."""
+
+
+class HistoryLost(Exception):
+    """What follows the revision that the reader knows is not in the journal: it must load the state anew.
+
+    The rows were trimmed, or the database is an older copy of itself.
+    """
 
 
 class Pen:
@@ -57,13 +75,15 @@ class Pen:
         await self._connection.execute(insert(tables.journal), rows)
         await write_state(self._connection, recorded, after)
         await self._connection.execute(update(tables.counter).values(revision=recorded[-1].revision))
+        if self._connection.dialect.name == "postgresql":
+            await self._connection.execute(text(f"NOTIFY {CHANNEL}"))  # once a batch: it takes a lock of its own
 
 
 class Journal:
     """Owns the connections to the database."""
 
-    def __init__(self, writer: AsyncEngine, reader: AsyncEngine) -> None:
-        self._writer, self._reader = writer, reader
+    def __init__(self, writer: AsyncEngine, reader: AsyncEngine, listener: AsyncEngine) -> None:
+        self._writer, self._reader, self._listener = writer, reader, listener
 
     @classmethod
     async def open(cls, url: str) -> "Journal":
@@ -77,15 +97,17 @@ class Journal:
             reader = create_async_engine(target, pool_size=2, connect_args={"timeout": BUSY_S})
             _prepare_sqlite(writer, begin="BEGIN IMMEDIATE")
             _prepare_sqlite(reader, begin="BEGIN")
+            listener = reader
         else:
             limits = {"lock_timeout": "5s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
             options: dict[str, Any] = {"connect_args": {"server_settings": limits}, "pool_pre_ping": True}
             writer = create_async_engine(target, pool_size=1, **options)
             reader = create_async_engine(target, pool_size=2, **options)
-        journal = cls(writer, reader)
+            listener = create_async_engine(target, poolclass=NullPool, **options)
+        journal = cls(writer, reader, listener)
         try:
             await journal._create_tables()
-        except (SQLAlchemyError, OSError) as error:
+        except AWAY as error:
             await journal.close()
             raise JournalUnavailable(f"cannot open the registry's database {target}: {_words(error)}") from error
         except BaseException:
@@ -97,6 +119,7 @@ class Journal:
         """Close every connection."""
         await self._writer.dispose()
         await self._reader.dispose()
+        await self._listener.dispose()
 
     async def load(self) -> Catalog:
         """Return the stored state as a catalog.
@@ -109,7 +132,7 @@ class Journal:
                 if connection.dialect.name == "postgresql":
                     await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
                 await load_state(connection, catalog)
-        except (SQLAlchemyError, OSError) as error:
+        except AWAY as error:
             raise JournalUnavailable(_words(error)) from error
         return catalog
 
@@ -120,14 +143,72 @@ class Journal:
         An exception out of the block leaves no trace.
 
         :raises JournalUnavailable: the database does not answer; after a commit, its outcome is unknown.
+        :raises HistoryLost: the changes after ``seen`` are not to be had.
         """
         try:
             async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as connection:
                 lock = select(tables.counter.c.revision).with_for_update()
                 revision = (await connection.execute(lock)).scalar_one()
-                unseen = await _recorded_after(connection, seen) if revision != seen else ()
+                unseen = await _recorded_after(connection, seen, revision)
                 yield Pen(connection, revision, unseen)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except AWAY as error:
+            raise JournalUnavailable(_words(error)) from error
+
+    async def recorded_after(self, seen: int) -> Sequence[Recorded]:
+        """Return what was committed after revision ``seen``, in order.
+
+        :raises JournalUnavailable: the database does not answer.
+        :raises HistoryLost: the changes after ``seen`` are not to be had.
+        """
+        try:
+            async with asyncio.timeout(BUSY_S), self._reader.connect() as connection:
+                revision = (await connection.execute(select(tables.counter.c.revision))).scalar_one()
+                return await _recorded_after(connection, seen, revision)
+        except AWAY as error:
+            raise JournalUnavailable(_words(error)) from error
+
+    async def latest(self, limit: int) -> Sequence[Recorded]:
+        """Return the newest changes, in order, as many as are kept but at most ``limit``. Raises JournalUnavailable."""
+        wanted = select(tables.journal).order_by(tables.journal.c.revision.desc()).limit(limit)
+        try:
+            async with self._reader.connect() as connection:
+                return [_recorded(row) for row in await connection.execute(wanted)][::-1]
+        except AWAY as error:
+            raise JournalUnavailable(_words(error)) from error
+
+    @property
+    def shared(self) -> bool:
+        """Whether other registries may write to the same database."""
+        return self._writer.dialect.name == "postgresql"
+
+    @asynccontextmanager
+    async def doorbell(self) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set after each commit of any registry, and when the bell itself has broken.
+
+        It only wakes: a ring may be lost with its connection, so poll as well.
+
+        :raises JournalUnavailable: the database does not answer.
+        """
+        rung = asyncio.Event()
+
+        def ring(*_: object) -> None:
+            rung.set()
+
+        try:
+            async with self._listener.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+                await connection.rollback()  # LISTEN must stand outside a transaction, or it holds one open
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                await driver.add_listener(CHANNEL, ring)
+                driver.add_termination_listener(ring)
+                try:
+                    yield rung
+                finally:
+                    driver.remove_termination_listener(ring)
+                    if not driver.is_closed():
+                        await driver.remove_listener(CHANNEL, ring)
+        except AWAY as error:
             raise JournalUnavailable(_words(error)) from error
 
     async def find_operation(self, account: str, operation_id: str) -> KeptOperation | None:
@@ -140,7 +221,7 @@ class Journal:
         try:
             async with self._reader.connect() as connection:
                 row = (await connection.execute(wanted)).one_or_none()
-        except (SQLAlchemyError, OSError) as error:
+        except AWAY as error:
             raise JournalUnavailable(_words(error)) from error
         if row is None:
             return None
@@ -160,7 +241,7 @@ class Journal:
             async with self._reader.connect() as connection:
                 rows = await connection.execute(wanted.order_by(columns.revision.desc()).limit(limit))
                 return [_recorded(row) for row in rows]
-        except (SQLAlchemyError, OSError) as error:
+        except AWAY as error:
             raise JournalUnavailable(_words(error)) from error
 
     async def _create_tables(self) -> None:
@@ -248,6 +329,12 @@ def _recorded(row: Any) -> Recorded:
     )
 
 
-async def _recorded_after(connection: AsyncConnection, revision: int) -> list[Recorded]:
-    wanted = select(tables.journal).where(tables.journal.c.revision > revision).order_by(tables.journal.c.revision)
-    return [_recorded(row) for row in await connection.execute(wanted)]
+async def _recorded_after(connection: AsyncConnection, seen: int, revision: int) -> Sequence[Recorded]:
+    """Return the changes after revision ``seen`` up to the counter's, which are dense or lost."""
+    if seen == revision:
+        return ()
+    wanted = select(tables.journal).where(tables.journal.c.revision > seen).order_by(tables.journal.c.revision)
+    found = [] if revision > seen + UNSEEN else [_recorded(row) for row in await connection.execute(wanted)]
+    if not found or found[0].revision != seen + 1:
+        raise HistoryLost(f"the changes after revision {seen} are gone, the journal stands at {revision}")
+    return found
