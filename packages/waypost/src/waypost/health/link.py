@@ -1,4 +1,4 @@
-"""The supervisor's end of the line to its prober: what is watched, and who wants to hear of it.
+"""The other end of the line to a prober: what is watched, and who wants to hear of it.
 
 It outlives the prober: a new one is told everything again, with what is believed.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from waypost.health.wire import News, Unwatch, Watch, decode_news, encode_line
+from waypost.health.wire import Doubting, News, Unwatch, Watch, decode_report, encode_line
 
 __all__ = ["ProberLink"]
 
@@ -18,7 +18,9 @@ __all__ = ["ProberLink"]
 class ProberLink:
     """Gives watches to whichever prober runs now."""
 
-    def __init__(self) -> None:
+    def __init__(self, hear_doubt: Callable[[Doubting], None] = lambda _: None) -> None:
+        """Prepare for a prober; ``hear_doubt`` is told when it begins or ceases to doubt itself."""
+        self._hear_doubt = hear_doubt
         self._numbers = itertools.count(1)
         self._watches: dict[int, tuple[Watch, Callable[[News], None]]] = {}
         self._prober: asyncio.WriteTransport | None = None
@@ -45,6 +47,11 @@ class ProberLink:
             self._say(watch)
         return theirs
 
+    @property
+    def watches(self) -> int:
+        """How many targets are watched."""
+        return len(self._watches)
+
     def close(self) -> None:
         """Hang up: the prober ends."""
         if self._prober is not None:
@@ -56,7 +63,10 @@ class ProberLink:
             self._prober.write(encode_line(order))
 
     def _hear(self, line: bytes) -> None:
-        news = decode_news(line)
+        news = decode_report(line)
+        if isinstance(news, Doubting):
+            self._hear_doubt(news)
+            return
         watched = self._watches.get(news.number)
         if watched is None:
             return

@@ -1,61 +1,68 @@
-"""The prober: watches targets on timers, and tells its supervisor the news of them.
+"""The prober: watches targets, and tells whoever started it the news of them.
 
-Checks of different targets are spread over the interval, so that a restart does not align them. The prober keeps
-nothing: after a restart its supervisor says again what to watch, and what is believed.
+It keeps nothing: after a restart it is told again what to watch, and what is believed.
 """
 
 import asyncio
-import random
-from collections.abc import Callable
 
-from waypost.health.probe import Probe
-from waypost.health.thresholds import Thresholds, Verdict
-from waypost.health.wire import News, Unwatch, Watch, decode_order, encode_line
+import structlog
 
-__all__ = ["serve_prober", "watch_target"]
+from waypost.health.doubt import Doubt
+from waypost.health.watching import Watching
+from waypost.health.wire import Doubting, News, Unwatch, Watch, decode_order, encode_line
+
+__all__ = ["serve_prober"]
+
+log = structlog.get_logger()
 
 
 async def serve_prober(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Follow the supervisor's orders until it closes the connection.
+    """Follow orders until the other side closes the connection.
 
     :raises msgspec.ValidationError: it said something that is no order.
     """
-
-    def tell(news: News) -> None:
-        writer.write(encode_line(news))
-
-    async with asyncio.TaskGroup() as group:
-        watching: dict[int, asyncio.Task[None]] = {}
-        while line := await reader.readline():
-            order = decode_order(line)
-            match order:
-                case Watch():
-                    watching[order.number] = group.create_task(watch_target(order, tell))
-                case Unwatch() if order.number in watching:
-                    watching.pop(order.number).cancel()
-        for task in watching.values():
-            task.cancel()
-
-
-async def watch_target(watch: Watch, tell: Callable[[News], None]) -> None:
-    """Check one target for ever; ``tell`` the news of it."""
-    loop = asyncio.get_running_loop()
-    interval_s = watch.interval_ms / 1000
-    thresholds = Thresholds(watch.rise, watch.fall)
-    verdict = Verdict(watch.healthy)
-    told = (watch.healthy, "")
-    probe = Probe(watch.address, watch.port, watch.path, timeout_s=watch.timeout_ms / 1000)
+    prober = _Prober(writer)
     try:
-        if watch.healthy is not None:
-            await asyncio.sleep(interval_s * random.random())  # noqa: S311  spreads load, keeps no secret
-        while True:
-            began = loop.time()
-            result = await probe.check()
-            verdict = verdict.after(result.passed, thresholds)
-            now = (verdict.healthy, "" if result.passed else result.reason)
-            if result.passed is verdict.healthy and now != told:
-                told = now
-                tell(News(number=watch.number, healthy=verdict.healthy, reason=result.reason))
-            await asyncio.sleep(max(0.0, began + interval_s - loop.time()))
+        while line := await reader.readline():
+            prober.obey(decode_order(line))
     finally:
-        probe.close()
+        prober.close()
+
+
+class _Prober:
+    """Every target that is watched now."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._watching: dict[int, Watching] = {}
+        self._doubt = Doubt()
+        self._loop = asyncio.get_running_loop()
+
+    def obey(self, order: Watch | Unwatch) -> None:
+        match order:
+            case Watch():
+                if order.weighed:
+                    self._doubt.watch(order.number)
+                self._watching[order.number] = Watching(
+                    order, doubt=self._doubt, tell=self._tell, doubt_turned=self._doubt_turned
+                )
+            case Unwatch() if order.number in self._watching:
+                self._watching.pop(order.number).close()
+                if self._doubt.forget(order.number, now=self._loop.time()):
+                    self._doubt_turned()
+
+    def close(self) -> None:
+        for watching in self._watching.values():
+            watching.close()
+
+    def _tell(self, message: News | Doubting) -> None:
+        self._writer.write(encode_line(message))
+
+    def _doubt_turned(self) -> None:
+        doubt = self._doubt
+        log.warning("prober.doubt", doubting=doubt.doubting, unreachable=doubt.unreachable, targets=doubt.targets)
+        self._tell(Doubting(doubting=doubt.doubting, unreachable=doubt.unreachable, targets=doubt.targets))
+        if doubt.doubting:
+            now = self._loop.time()
+            for watching in self._watching.values():
+                watching.take_back(now=now)

@@ -6,11 +6,34 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from waypost.health.probe import CheckResult, Probe
+from waypost.health.probe import Probe
+from waypost.health.probe import Target as Checked
+from waypost.health.result import CheckResult
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Listening = Callable[[Behaviour], AbstractAsyncContextManager[int]]
-Target = Callable[..., AbstractAsyncContextManager[tuple[list[int], Probe]]]
+
+
+class Checks:
+    """A probe whose results are awaited."""
+
+    def __init__(self, target: Checked, *, timeout_s: float) -> None:
+        self._results: asyncio.Queue[CheckResult] = asyncio.Queue()
+        self._probe = Probe(target, timeout_s=timeout_s, tell=self._results.put_nowait)
+
+    async def check(self) -> CheckResult:
+        self._probe.start()
+        async with asyncio.timeout(10):
+            result = await self._results.get()
+        assert not self._probe.busy
+        return result
+
+    def close(self) -> None:
+        self._probe.close()
+        assert self._results.empty()
+
+
+Target = Callable[..., AbstractAsyncContextManager[tuple[list[int], Checks]]]
 
 
 @pytest.fixture
@@ -18,7 +41,7 @@ def target(listening: Listening) -> Target:
     """Return a function that yields the connections that a target got, one entry each, and a probe of it."""
 
     @asynccontextmanager
-    async def start(behave: Behaviour, *, timeout_s: float = 5.0) -> AsyncIterator[tuple[list[int], Probe]]:
+    async def start(behave: Behaviour, *, timeout_s: float = 5.0) -> AsyncIterator[tuple[list[int], Checks]]:
         connections: list[int] = []
 
         async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -26,7 +49,8 @@ def target(listening: Listening) -> Target:
             await behave(reader, writer)
 
         async with listening(counted) as port:
-            probe = Probe("127.0.0.1", port, "/health", timeout_s=timeout_s)
+            target = Checked(kind="http", address="127.0.0.1", port=port, path="/health")
+            probe = Checks(target, timeout_s=timeout_s)
             try:
                 yield connections, probe
             finally:
@@ -58,7 +82,7 @@ def ok(status: int = 200) -> bytes:
         (b"HTTP/1.1 204 -\r\n\r\n", CheckResult(True, "HTTP 204")),
         (b"HTTP/1.0 200 OK\r\n\r\nuntil the end", CheckResult(True, "HTTP 200")),
         (b"HTTP/1.1 200 -\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", CheckResult(True, "HTTP 200")),
-        (ok(503), CheckResult(False, "HTTP 503")),
+        (ok(503), CheckResult(False, "HTTP 503", said="ok")),
         (b"HTTP/1.1 302 -\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n", CheckResult(False, "HTTP 302")),
         (b"SSH-2.0-OpenSSH_9.2\r\n", CheckResult(False, "the answer is not HTTP")),
         (b"", CheckResult(False, "connection closed before the answer was whole")),
@@ -101,7 +125,7 @@ async def test_a_target_that_never_answers_fails_at_the_deadline(target: Target)
         await reader.read()
 
     async with target(silent, timeout_s=0.05) as (_, probe):
-        assert await probe.check() == CheckResult(False, "no answer within 50 ms")
+        assert await probe.check() == CheckResult(False, "no answer within 50 ms", unreachable=True)
 
 
 async def test_a_target_that_trickles_fails_at_the_deadline(target: Target) -> None:
@@ -120,7 +144,7 @@ async def test_a_target_that_trickles_fails_at_the_deadline(target: Target) -> N
 async def test_a_port_that_nobody_listens_on_is_refused(target: Target) -> None:
     async with target(answering()) as (_, probe):
         pass
-    assert await probe.check() == CheckResult(False, "connection refused")
+    assert await probe.check() == CheckResult(False, "connection refused", unreachable=True)
 
 
 async def test_a_check_after_a_failure_starts_afresh(target: Target) -> None:

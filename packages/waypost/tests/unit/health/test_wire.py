@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from waypost.health.wire import News, Unwatch, Watch, decode_news, decode_order, encode_line
+from waypost.health.wire import Doubting, News, Unwatch, Watch, decode_order, decode_report, encode_line
 
 WATCH = Watch(
     number=1, address="192.0.2.1", port=8080, path="/health", interval_ms=500, timeout_ms=1000, rise=1, fall=2
@@ -21,7 +21,12 @@ def test_news_come_through_in_one_line_whatever_the_reason_holds() -> None:
     news = News(number=1, healthy=False, reason="two\nlines")
     line = encode_line(news)
     assert line.index(b"\n") == len(line) - 1
-    assert decode_news(line) == news
+    assert decode_report(line) == news
+
+
+def test_doubt_comes_through() -> None:
+    doubting = Doubting(doubting=True, unreachable=6, targets=10)
+    assert decode_report(encode_line(doubting)) == doubting
 
 
 def test_what_is_no_order_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""What the documentation gives figures for, measured. ``python -m benchmarks.NAME`` each."""

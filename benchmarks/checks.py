@@ -1,0 +1,136 @@
+"""What checks cost: ``python -m benchmarks.checks [--targets 10000] [--interval-s 5] [--seconds 15]``.
+
+A prober process checks that many targets by HTTP, each on a connection of its own to a server beside it on 127.0.0.1.
+Printed are the processor time of the prober alone, as a share of one core, how many checks it made, how late they were
+answered for, and its memory. Targets that fail would be news; there must be none.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import time
+from multiprocessing.connection import Connection
+
+import psutil
+import uvloop
+
+from waypost.health.link import ProberLink
+from waypost.health.wire import News, Watch
+
+ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"status": "ok"}'
+
+
+class Server(asyncio.Protocol):
+    """Answers each request, and counts."""
+
+    served = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        Server.served += 1
+        self._transport.write(ANSWER)  # type: ignore[attr-defined]  # a stream's transport
+
+
+def serve_targets(pipe: Connection) -> None:
+    """Serve until the pipe is closed; send the port once, and the count for every line that comes."""
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Server, "127.0.0.1", 0, backlog=4096)
+        pipe.send(server.sockets[0].getsockname()[1])
+        while True:
+            try:
+                await loop.run_in_executor(None, pipe.recv)
+            except EOFError:
+                return
+            pipe.send(Server.served)
+
+    uvloop.run(serve())
+
+
+def raise_descriptor_limit() -> None:
+    """Allow a descriptor for each target."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def measure(port: int, served: Connection, *, targets: int, interval_s: float, seconds: float) -> None:
+    """Run a prober and print what it costs."""
+    link = ProberLink()
+    news: list[News] = []
+    with await link.connect() as line:
+        prober = subprocess.Popen(  # noqa: ASYNC220  nothing else runs here yet
+            [sys.executable, "-m", "waypost.health"],
+            env={**os.environ, "WAYPOST_PROBER_FD": str(line.fileno())},
+            pass_fds=(line.fileno(),),
+        )
+    try:
+        for _ in range(targets):
+            link.watch(
+                Watch(
+                    number=0,
+                    address="127.0.0.1",
+                    port=port,
+                    path=f"/{_}",  # the checks' instants are a hash of it
+                    interval_ms=round(interval_s * 1000),
+                    timeout_ms=1000,
+                    rise=1,
+                    fall=2,
+                    healthy=True,
+                ),
+                news.append,
+            )
+        await asyncio.sleep(interval_s + 2)  # every connection is open
+        process = psutil.Process(prober.pid)
+        served.send("count")
+        before, cpu, began = served.recv(), process.cpu_times(), time.monotonic()
+        await asyncio.sleep(seconds)
+        after_cpu, took = process.cpu_times(), time.monotonic() - began
+        served.send("count")
+        checks = served.recv() - before
+        used = after_cpu.user - cpu.user + after_cpu.system - cpu.system
+        print(
+            f"checks: {targets} targets every {interval_s:g} s: {checks / took:.0f} checks/s, "
+            f"{100 * used / took:.1f} % of one core, {1e6 * used / checks:.0f} us each, "
+            f"{process.memory_info().rss / 2**20:.0f} MiB, {len(news)} changes"
+        )
+    finally:
+        link.close()
+        await asyncio.to_thread(prober.wait, 10)
+
+
+def main() -> None:
+    """Measure and print one line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.checks")
+    parser.add_argument("--targets", type=int, default=10_000)
+    parser.add_argument("--interval-s", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=15.0)
+    options = parser.parse_args()
+    raise_descriptor_limit()
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.get_context("fork").Process(target=serve_targets, args=(theirs,))
+    server.start()
+    theirs.close()
+    try:
+        uvloop.run(
+            measure(
+                ours.recv(),
+                ours,
+                targets=options.targets,
+                interval_s=options.interval_s,
+                seconds=options.seconds,
+            )
+        )
+    finally:
+        server.terminate()
+        server.join()
+
+
+if __name__ == "__main__":
+    main()
