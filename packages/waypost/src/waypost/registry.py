@@ -3,26 +3,31 @@
 Commands wait in a queue; one loop takes what has come together, takes the pen, decides each command against a draft,
 commits what was decided as one transaction, applies it, and hands it to the nameserver. So a burst of commands costs
 one flush of the disk, a refused command fails nobody beside it, and nothing is seen before it is committed.
+
+Commands on one resource are carried out in the order in which they came. One that has to wait long for another on the
+same resource is refused with that one's operation id, so that its caller can look.
 """
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
-from waypost.catalog.changes import Cause, Recorded
+from waypost.catalog.changes import Cause, Operation, Recorded
 from waypost.catalog.commands import Command, Moment
-from waypost.catalog.errors import CatalogError
-from waypost.catalog.identifiers import Ids
+from waypost.catalog.errors import CatalogError, DuplicateRequest
+from waypost.catalog.identifiers import Ids, submitted_ms
 from waypost.catalog.index import Catalog, Draft
-from waypost.journal import HistoryLost, Journal, JournalUnavailable, KeptOperation
+from waypost.catalog.quotas import UNLIMITED, Quotas
+from waypost.journal import HistoryLost, Journal, JournalUnavailable, KeptOperation, OperationFilter
 
-__all__ = ["Followers", "Listener", "Overloaded", "Registry", "now_ms"]
+__all__ = ["Followers", "Listener", "OperationSubject", "Overloaded", "Registry", "now_ms"]
 
 T = TypeVar("T")
 
@@ -30,6 +35,7 @@ WAITING: Final = 4_096  # commands; more are refused with Overloaded
 BATCH: Final = 512  # commands that share one transaction, at most
 POLL_S: Final = 0.25  # seconds, give or take half, after which the journal is asked for what others wrote
 AWAY_S: Final = 1.0  # seconds, give or take half, between two attempts to reach a database that is away
+PATIENCE_S: Final = 1.0  # seconds that a command waits for another on the same resource
 
 log = structlog.get_logger()
 
@@ -57,13 +63,27 @@ class Followers(Listener, Protocol):
         """Return when this revision is answered from, or when waiting longer helps nobody."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationSubject:
+    """What an asynchronous operation is about, as far as its request tells."""
+
+    key: tuple[str, ...]  # of the resource
+    account: str
+    type: str  # REGISTER_INSTANCE, …
+    targets: Mapping[str, str]
+
+
+@dataclass(slots=True, eq=False)
 class _Waiting:
     """A command with the caller that waits for it."""
 
     command: Command[Any]
     cause: Cause
     answered: asyncio.Future[Any]
+    subject: OperationSubject | None = None
+    operation_id: str | None = None
+    taken: bool = False  # into a batch
+    withdrawn: bool = False
 
 
 _Outcome = tuple[_Waiting, Any]  # what to tell the caller: an answer, or the exception that refuses the command
@@ -86,32 +106,74 @@ class Registry:
         ids: Ids,
         clock: Callable[[], int] = now_ms,
         listeners: Sequence[Listener] = (),  # are told without being waited for
+        quotas: Quotas = UNLIMITED,
     ) -> None:
         self.catalog = catalog
         self.transactions = 0
+        self._quotas = quotas
+        self._open: dict[tuple[str, ...], list[_Waiting]] = {}  # resource → what is under way on it, in order
         self._journal, self._followers, self._ids, self._clock = journal, followers, ids, clock
         self._writing = asyncio.Lock()
         self._told: Sequence[Listener] = (followers, *listeners)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING)
 
-    async def submit(self, command: Command[T], cause: Cause) -> T:
+    async def submit(self, command: Command[T], cause: Cause, *, subject: OperationSubject | None = None) -> T:
         """Carry a command out and return its answer once it is durable and visible.
 
+        :param subject: given, the operation can be looked up while it is under way, and stands in the way of others.
         :raises CatalogError: it was refused; nothing has changed.
+        :raises DuplicateRequest: it waited PATIENCE_S for another on its subject, and was not carried out.
         :raises JournalUnavailable: the database is away; whether it took place may be unknown.
         :raises Overloaded: too many commands wait already.
         """
         waiting = _Waiting(command, cause, asyncio.get_running_loop().create_future())
+        if subject is not None:
+            waiting.subject, waiting.operation_id = subject, self._ids.operation(self._clock())
         try:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
             raise Overloaded from None
-        answer: T = await waiting.answered
+        answer: T = await (waiting.answered if subject is None else self._in_turn(waiting, subject))
         return answer
 
+    async def _in_turn(self, waiting: _Waiting, subject: OperationSubject) -> Any:
+        open_ = self._open.setdefault(subject.key, [])
+        open_.append(waiting)
+        try:
+            if open_[0] is not waiting:
+                await asyncio.wait([waiting.answered], timeout=PATIENCE_S)
+                first = open_[0]
+                if not waiting.taken and first is not waiting and first.operation_id and first.subject:
+                    waiting.withdrawn = True
+                    raise DuplicateRequest(
+                        f"Another operation of type {first.subject.type} and id {first.operation_id} is in progress",
+                        first.operation_id,
+                    )
+            return await waiting.answered
+        finally:
+            open_.remove(waiting)
+            if not open_:
+                del self._open[subject.key]
+
+    @property
+    def open_operations(self) -> int:
+        """How many asynchronous operations are under way."""
+        return sum(map(len, self._open.values()))
+
     async def find_operation(self, account: str, operation_id: str) -> KeptOperation | None:
-        """Return an operation that is still kept, or None. Raises JournalUnavailable."""
+        """Return an operation that is under way or still kept, or None. Raises JournalUnavailable."""
+        for waiting in itertools.chain.from_iterable(self._open.values()):
+            subject = waiting.subject
+            if waiting.operation_id == operation_id and subject is not None and subject.account == account:
+                operation = Operation(
+                    id=operation_id, account=account, type=subject.type, targets=dict(subject.targets)
+                )
+                return KeptOperation(operation=operation, at_ms=submitted_ms(operation_id), failed=None, is_open=True)
         return await self._journal.find_operation(account, operation_id)
+
+    async def list_operations(self, wanted: OperationFilter, *, before: int | None, limit: int) -> list[KeptOperation]:
+        """Return operations that are done and still kept, newest first. Raises JournalUnavailable."""
+        return await self._journal.list_operations(wanted, before=before, limit=limit)
 
     async def run(self) -> None:
         """Carry commands out until cancelled."""
@@ -120,7 +182,10 @@ class Registry:
                 batch = [await self._queue.get()]
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
-                await self._carry_out(batch, following)
+                wanted = [waiting for waiting in batch if not waiting.withdrawn]
+                for waiting in wanted:
+                    waiting.taken = True
+                await self._carry_out(wanted, following)
 
     async def follow(self) -> None:
         """Take in what other registries write to the same database, until cancelled. A ring wakes it, a poll too."""
@@ -197,7 +262,13 @@ class Registry:
 
     def _decide(self, waiting: _Waiting, draft: Draft, recorded: list[Recorded]) -> Any:
         """Return the command's answer, or the exception that refuses it."""
-        moment = Moment(now_ms=self._clock(), revision=draft.revision + 1, ids=self._ids)
+        moment = Moment(
+            now_ms=self._clock(),
+            revision=draft.revision + 1,
+            ids=self._ids,
+            given_operation_id=waiting.operation_id,
+            quotas=self._quotas,
+        )
         try:
             decision = waiting.command.decide(draft, moment)
         except CatalogError as refusal:

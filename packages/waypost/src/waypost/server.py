@@ -23,6 +23,7 @@ from waypost.apis.cloudmap.endpoint import CloudMapEndpoint
 from waypost.apis.metrics import RegistryMetrics
 from waypost.apis.routes import build_app, registry_routes
 from waypost.catalog.identifiers import Ids
+from waypost.catalog.quotas import UNLIMITED, Quotas
 from waypost.component import inherited_socket, run_component, say_ready, stop_requested
 from waypost.followers import FeedServer
 from waypost.journal import Journal, JournalUnavailable
@@ -45,14 +46,16 @@ class RegistrySettings:
     database_url: str  # sqlite:///path or postgresql://…
     feed: Path  # Unix socket on which it feeds the nameserver
     account: str = DEFAULT_ACCOUNT  # of callers whose access key id is not one
+    quotas: Quotas = UNLIMITED
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "RegistrySettings":
-        """Read WAYPOST_DATABASE_URL, WAYPOST_FEED and WAYPOST_ACCOUNT."""
+        """Read WAYPOST_DATABASE_URL, WAYPOST_FEED, WAYPOST_ACCOUNT and WAYPOST_QUOTAS."""
         return cls(
             database_url=environment["WAYPOST_DATABASE_URL"],
             feed=Path(environment["WAYPOST_FEED"]),
             account=environment.get("WAYPOST_ACCOUNT", DEFAULT_ACCOUNT),
+            quotas=Quotas.parse(environment.get("WAYPOST_QUOTAS", "")),
         )
 
 
@@ -70,7 +73,7 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         gc.freeze()  # what is loaded stays: later collections need not look at it
         chance = random.SystemRandom()
         feed = FeedServer(lambda: registry.catalog)
-        registry = Registry(catalog, journal, feed, ids=Ids(chance))
+        registry = Registry(catalog, journal, feed, ids=Ids(chance), quotas=settings.quotas)
         promise_log = PromiseLog.open("registry", environment)
         endpoint = CloudMapEndpoint(registry, promise_log, account=settings.account, chance=random.Random())  # noqa: S311 (order)
         routes = registry_routes(registry, RegistryMetrics(registry, feed), Calls(account=settings.account))

@@ -9,6 +9,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
+from waypost.catalog.quotas import UNLIMITED, Quotas
+
 __all__ = ["RELAXATIONS", "ListenAddress", "PlatformSettings", "parse_relaxations", "parse_task_network"]
 
 RELAXATIONS: Final = ("nodata", "private-health-check", "more-than-8")
@@ -66,6 +68,7 @@ class PlatformSettings:
     task_port: int = 8080  # of every task whose service names none; 0 is one that is free on every address
     relax: tuple[str, ...] = ("nodata",)
     account: str = "000000000000"  # 12 digits
+    quotas: Quotas = UNLIMITED
 
 
 def parse_task_network(text: str) -> IPv4Network:

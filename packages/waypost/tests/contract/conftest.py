@@ -24,6 +24,7 @@ class RegistryProcess:
 
     state: Path
     account: str = "123456789012"
+    settings: dict[str, str] = field(default_factory=dict)  # more of its environment
     listener: socket.socket = field(init=False)
     process: "subprocess.Popen[bytes] | None" = None
     lifeline: int = -1
@@ -51,6 +52,7 @@ class RegistryProcess:
             "WAYPOST_ACCOUNT": self.account,
             "WAYPOST_READY_FD": str(say_ready),
             "WAYPOST_LIFELINE_FD": str(lifeline),
+            **self.settings,
         }
         with (self.state / "registry.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -90,8 +92,8 @@ class RegistryProcess:
         )
 
 
-def running(state: Path) -> Iterator[RegistryProcess]:
-    process = RegistryProcess(state)
+def running(state: Path, **settings: str) -> Iterator[RegistryProcess]:
+    process = RegistryProcess(state, settings=settings)
     process.start()
     try:
         yield process

@@ -30,11 +30,12 @@ class RegistryMetrics:
 
     def collect(self) -> Iterator[Metric]:
         catalog = self._registry.catalog
-        instances = sum(len(entry.instances) for entry in catalog.entry_of.values())
+        instances = sum(catalog.instances_of.values())
         yield GaugeMetricFamily("waypost_revision", "Last committed revision.", catalog.revision)
         yield GaugeMetricFamily("waypost_namespaces", "Namespaces in the catalog.", len(catalog.namespace_of))
         yield GaugeMetricFamily("waypost_services", "Services in the catalog.", len(catalog.entry_of))
         yield GaugeMetricFamily("waypost_instances", "Instances in the catalog.", instances)
+        yield GaugeMetricFamily("waypost_open_operations", "Operations under way.", self._registry.open_operations)
         yield CounterMetricFamily("waypost_transactions", "Transactions of the journal.", self._registry.transactions)
         yield CounterMetricFamily(
             "waypost_unconfirmed_writes", "Writes answered without the nameserver's word.", self._feed.unconfirmed

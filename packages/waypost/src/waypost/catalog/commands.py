@@ -4,9 +4,10 @@
 to answer. It is pure: time and chance come with the :class:`Moment`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from itertools import islice
+from typing import Final, Generic, Protocol, TypeVar
 
 from waypost.catalog import rules
 from waypost.catalog.changes import (
@@ -47,6 +48,7 @@ from waypost.catalog.model import (
     encode_attributes,
 )
 from waypost.catalog.quotas import UNLIMITED, Quotas
+from waypost.catalog.requests import is_repetition, request_digest
 
 __all__ = [
     "Command",
@@ -65,6 +67,8 @@ __all__ = [
 ]
 
 T_co = TypeVar("T_co", covariant=True)
+ASKED_OTHERWISE: Final = "CreatorRequestId was used before with other parameters: give each request its own."
+NAMED: Final = 5  # of the things that are in the way of a deletion
 DEFAULT_SOA_TTL_S = {NamespaceType.DNS_PRIVATE: 15, NamespaceType.DNS_PUBLIC: 60}
 
 
@@ -150,6 +154,7 @@ class CreateNamespace:
     tags: tuple[tuple[str, str], ...] = ()
 
     def decide(self, view: View, moment: Moment) -> Decision[str]:
+        rules.check_tags(self.tags, self.name)
         if self.type is not NamespaceType.HTTP:
             rules.check_dns_name(self.name)
         mine = [each for each in view.namespaces() if (each.account, each.region) == (self.account, self.region)]
@@ -161,6 +166,7 @@ class CreateNamespace:
             return self._refused_zone(rival, operation_id)
         if rival is not None:
             raise NamespaceAlreadyExists(f"Namespace already exists: {self.name}", rival.id, rival.creator_request_id)
+        moment.quotas.check_namespaces(len(mine))
         taken = any(each.http_name == self.name for each in mine)
         namespace = Namespace(
             id=moment.ids.namespace(),
@@ -176,6 +182,7 @@ class CreateNamespace:
             creator_request_id=self.creator_request_id,
             created_ms=moment.now_ms,
             operation=operation_id,
+            creation_digest=self._digest(),
             tags=self.tags,
         )
         operation = self._operation(operation_id, namespace.id)
@@ -186,13 +193,17 @@ class CreateNamespace:
             return False
         if self.type is NamespaceType.HTTP:
             return other.name == self.name
-        return other.name.lower() == self.name.lower() and other.vpc == self.vpc
+        return _folded(other.name) == _folded(self.name) and other.vpc == self.vpc
 
     def _is_same_request(self, other: Namespace) -> bool:
-        same_token = self.creator_request_id is not None and other.creator_request_id == self.creator_request_id
-        if same_token and (other.name, other.description or "") != (self.name, self.description or ""):
-            raise InvalidInput("CreatorRequestId was used before with other parameters: give each request its own.")
-        return same_token
+        if not is_repetition(self.creator_request_id, other.creator_request_id):
+            return False
+        if other.creation_digest != self._digest():
+            raise InvalidInput(ASKED_OTHERWISE)
+        return True
+
+    def _digest(self) -> str:
+        return request_digest(self.name, self.vpc, self.description, self.soa_ttl_s, self.tags)
 
     def _refused_zone(self, rival: Namespace, operation_id: str) -> Decision[str]:
         message = (
@@ -222,8 +233,9 @@ class DeleteNamespace:
         namespace = find_namespace(view, self.namespace_id)
         services = view.service_count(namespace.id)
         if services:
+            names = _some(service.name for service in view.services_in(namespace.id))
             raise ResourceInUse(
-                f"Namespace contains {services} registered service(s); delete the services before the namespace"
+                f"Namespace contains {services} service(s) ({names}); delete the services before the namespace"
             )
         operation_id = moment.operation_id()
         targets = {"NAMESPACE": namespace.id}
@@ -257,6 +269,7 @@ class CreateService:
     tags: tuple[tuple[str, str], ...] = ()
 
     def decide(self, view: View, moment: Moment) -> Decision[Service]:
+        rules.check_tags(self.tags, self.name)
         namespace = find_namespace(view, self.namespace_id)
         rules.check_service(
             namespace,
@@ -272,15 +285,15 @@ class CreateService:
         present = view.get_service_named(namespace, self.name)
         if present is None:
             return Decision(wanted, ServiceCreated(wanted))
-        if self.creator_request_id is None or present.creator_request_id != self.creator_request_id:
+        if not is_repetition(self.creator_request_id, present.creator_request_id):
             raise ServiceAlreadyExists(
                 f"Service already exists: {self.name} in namespace {namespace.id}",
                 present.id,
                 arn("service", present.region, present.account, present.id),
                 present.creator_request_id,
             )
-        if self._substance(wanted) != self._substance(present):
-            raise InvalidInput("CreatorRequestId was used before with other parameters: give each request its own.")
+        if wanted.creation_digest != present.creation_digest:
+            raise InvalidInput(ASKED_OTHERWISE)
         return Decision(present)
 
     def _service(self, moment: Moment) -> Service:
@@ -299,19 +312,21 @@ class CreateService:
             creator_request_id=self.creator_request_id,
             created_ms=moment.now_ms,
             namespace_in_dns_config=self.namespace_in_dns_config,
+            creation_digest=self._digest(),
             tags=self.tags,
         )
 
-    @staticmethod
-    def _substance(service: Service) -> tuple[object, ...]:
-        return (
-            service.name,
-            service.type,
-            service.description,
-            service.records,
-            service.routing,
-            service.health_check,
-            service.custom_health_check,
+    def _digest(self) -> str:
+        return request_digest(
+            self.name,
+            self.type,
+            self.description,
+            self.dns_config,
+            self.records,
+            self.routing,
+            self.health_check,
+            self.custom_health_check,
+            self.tags,
         )
 
 
@@ -324,8 +339,10 @@ class DeleteService:
     def decide(self, view: View, moment: Moment) -> Decision[None]:
         service = find_service(view, self.service_id)
         if view.instance_count(service.id):
+            instances = _some(instance.id for instance in view.instances_in(service.id))
             raise ResourceInUse(
-                "Service contains registered instances; delete the instances before deleting the service"
+                "Service contains registered instances; delete the instances before deleting the service. They are: "
+                f"{instances}."
             )
         return Decision(None, ServiceDeleted(service.id))
 
@@ -343,12 +360,22 @@ class RegisterInstance:
         service = find_service(view, self.service_id)
         namespace = find_namespace(view, service.namespace_id)
         rules.check_attributes(namespace, service, self.instance_id, self.attributes)
+        attributes = encode_attributes(self.attributes)
+        present = view.get_instance(service.id, self.instance_id)
+        if present is None:
+            moment.quotas.check_instances(
+                in_service=view.instance_count(service.id), in_namespace=view.namespace_instance_count(namespace.id)
+            )
+        elif is_repetition(self.creator_request_id, present.creator_request_id):
+            if present.attributes != attributes:
+                raise InvalidInput(ASKED_OTHERWISE)
+            return Decision(present.operation)
         health = rules.initial_health(service, self.attributes)
         operation = _instance_operation("REGISTER_INSTANCE", service, self.instance_id, moment)
         instance = Instance(
             service_id=service.id,
             id=self.instance_id,
-            attributes=encode_attributes(self.attributes),
+            attributes=attributes,
             health=health,
             proven=health is not Health.UNHEALTHY,
             generation=moment.revision,
@@ -398,3 +425,15 @@ def _instance_operation(type_: str, service: Service, instance_id: str, moment: 
     return Operation(
         id=operation_id, account=service.account, type=type_, targets=targets, namespace_id=service.namespace_id
     )
+
+
+def _folded(name: str) -> str:
+    """Return a zone's name as DNS compares it."""
+    return name.lower().removesuffix(".")
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return the first few names, for a message."""
+    listed = iter(names)
+    shown = ", ".join(islice(listed, NAMED))
+    return f"{shown}, …" if next(listed, None) is not None else shown

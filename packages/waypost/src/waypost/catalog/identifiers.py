@@ -3,7 +3,7 @@
 import random
 from typing import Final, Literal
 
-__all__ = ["Ids", "arn", "operation_id", "resource_id"]
+__all__ = ["Ids", "arn", "operation_id", "resource_id", "submitted_ms"]
 
 ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -17,7 +17,12 @@ class Ids:
         self._chance = chance
 
     def _letters(self, count: int, alphabet: str = ALPHABET) -> str:
-        return "".join(self._chance.choices(alphabet, k=count))
+        rest = self._chance.getrandbits(6 * count)  # at once: the system's source of chance is asked in a call
+        letters = []
+        for _ in range(count):
+            rest, letter = divmod(rest, len(alphabet))
+            letters.append(alphabet[letter])
+        return "".join(letters)
 
     def namespace(self) -> str:
         return f"ns-{self._letters(16)}"
@@ -44,6 +49,11 @@ def operation_id(target: str, now_ms: int) -> str:
         rest, digit = divmod(rest, 36)
         digits = DIGITS[digit] + digits
     return f"{target}-{digits}"
+
+
+def submitted_ms(operation: str) -> int:
+    """Return when an operation was asked for, in milliseconds since the epoch: its id ends with it."""
+    return int(operation[-8:], 36)
 
 
 def arn(kind: Kind, region: str, account: str, identifier: str) -> str:

@@ -5,13 +5,14 @@ the rules between members. Source: the Cloud Map API reference, CreateService an
 """
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import dns.exception
 import dns.name
 
-from waypost.catalog.errors import InvalidInput
+from waypost.catalog.errors import InvalidInput, TooManyTagsException
 from waypost.catalog.model import (
     DnsRecord,
     Health,
@@ -29,6 +30,9 @@ __all__ = [
     "check_attributes",
     "check_dns_name",
     "check_service",
+    "check_service_update",
+    "check_tag_count",
+    "check_tags",
     "initial_health",
 ]
 
@@ -43,6 +47,9 @@ KNOWN: Final = frozenset({IPV4, IPV6, PORT, CNAME, ALIAS, EC2, INIT_HEALTH})
 
 CUSTOM_ATTRIBUTES: Final = 30  # per instance; those of AWS do not count
 ATTRIBUTES_SIZE: Final = 5_000  # characters of all keys and values together
+SERVICE_ATTRIBUTES: Final = 30  # per service
+TAGS: Final = 50  # per resource
+EC2_ID: Final = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
 def check_dns_name(name: str) -> None:
@@ -51,6 +58,8 @@ def check_dns_name(name: str) -> None:
     :raises InvalidInput: it is not one.
     """
     try:
+        if name.strip(".") == "":
+            raise ValueError("it has no label")
         dns.name.from_text(name)
     except (dns.exception.DNSException, ValueError) as error:
         raise InvalidInput(
@@ -88,9 +97,57 @@ def check_service(
             raise InvalidInput(f"A service with {alone} records can have no other record type: leave the others out.")
     if RecordType.CNAME in kinds and routing is RoutingPolicy.MULTIVALUE:
         raise InvalidInput("CNAME records need DnsConfig.RoutingPolicy WEIGHTED: MULTIVALUE cannot answer them.")
-    _check_health_kinds(namespace, kinds, health_check, custom_health_check)
+    _check_health_kinds(namespace, kinds, health_check, custom_health_check=custom_health_check)
     if records:
         check_dns_name(f"{name}.{namespace.name}")
+
+
+def check_service_update(
+    namespace: Namespace, service: Service, *, records: tuple[DnsRecord, ...] | None, health_check: HealthCheck | None
+) -> None:
+    """Refuse an update that AWS does not carry out: the types of records, and the type of a check, cannot change.
+
+    :raises InvalidInput: which rule is broken, and what would be right.
+    """
+    if namespace.type is NamespaceType.HTTP:
+        raise InvalidInput("A service of an HTTP namespace cannot be updated: create another one instead.")
+    present = sorted({record.type for record in service.records})
+    if sorted(record.type for record in records or ()) != present:
+        types = ", ".join(present) or "none"
+        raise InvalidInput(
+            f"Service.DnsConfig.DnsRecords must give each record type that the service has ({types}) once, and no "
+            "other: only TTLs can change."
+        )
+    if health_check is None:
+        return
+    if service.health_check is not None and health_check.type is not service.health_check.type:
+        raise InvalidInput(f"HealthCheckConfig.Type cannot change: it is {service.health_check.type}.")
+    has_custom_check = service.custom_health_check is not None
+    _check_health_kinds(namespace, present, health_check, custom_health_check=has_custom_check)
+
+
+def check_tags(tags: Sequence[tuple[str, str]], resource_name: str) -> None:
+    """Refuse tags that one request cannot give.
+
+    :raises InvalidInput: a key is reserved or comes twice.
+    :raises TooManyTagsException: no resource can have so many.
+    """
+    keys = [key for key, _ in tags]
+    for key in keys:
+        if key.lower().startswith("aws:"):
+            raise InvalidInput(f"Tag key '{key}': the prefix aws: is reserved; choose another key.")
+    if len(set(keys)) < len(keys):
+        raise InvalidInput("Tags give a key twice: give each key once.")
+    check_tag_count(len(tags), resource_name)
+
+
+def check_tag_count(count: int, resource_name: str) -> None:
+    """Refuse more tags than a resource can have.
+
+    :raises TooManyTagsException: there are more.
+    """
+    if count > TAGS:
+        raise TooManyTagsException(f"{count} tags are too many: a resource has at most {TAGS}.", resource_name)
 
 
 def check_attributes(namespace: Namespace, service: Service, instance_id: str, attributes: Mapping[str, str]) -> None:
@@ -122,7 +179,7 @@ def initial_health(service: Service, attributes: Mapping[str, str]) -> Health:
 
 
 def _check_health_kinds(
-    namespace: Namespace, kinds: list[RecordType], health_check: HealthCheck | None, custom_health_check: bool
+    namespace: Namespace, kinds: Sequence[RecordType], health_check: HealthCheck | None, *, custom_health_check: bool
 ) -> None:
     if health_check is None:
         return
@@ -203,6 +260,8 @@ def _check_alias(service: Service, attributes: Mapping[str, str]) -> None:
 def _check_ec2(namespace: Namespace, attributes: Mapping[str, str]) -> None:
     if namespace.type is not NamespaceType.HTTP:
         raise InvalidInput(f"{EC2} is for HTTP namespaces: give {IPV4} instead.")
+    if EC2_ID.fullmatch(attributes[EC2]) is None:
+        raise InvalidInput(f"{EC2} '{attributes[EC2]}' is not an instance id such as i-0123456789abcdef0.")
     others = sorted(key for key in attributes if key in KNOWN - {EC2, INIT_HEALTH})
     if others:
         raise InvalidInput(f"{EC2} can be accompanied by {INIT_HEALTH} alone: leave {', '.join(others)} out.")

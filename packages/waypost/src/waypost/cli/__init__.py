@@ -13,6 +13,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from waypost.catalog.quotas import Quotas
 from waypost.settings import ListenAddress, PlatformSettings, parse_relaxations, parse_task_network
 
 __all__ = ["app"]
@@ -73,6 +74,14 @@ def up(
     account: Annotated[
         str, typer.Option(envvar="WAYPOST_ACCOUNT", metavar="DIGITS", help="AWS account of unsigned calls, 12 digits.")
     ] = "000000000000",
+    quotas: Annotated[
+        str,
+        typer.Option(
+            envvar="WAYPOST_QUOTAS",
+            metavar="QUOTAS",
+            help="What an account may hold: aws, or numbers as in namespaces=50,service-instances=1000.",
+        ),
+    ] = "",
 ) -> None:
     """Run the platform of a manifest in the foreground. Ctrl-C drains and stops it. Any port may be 0."""
     settings = PlatformSettings(
@@ -85,6 +94,7 @@ def up(
         task_port=task_port,
         relax=_parsed("--relax", parse_relaxations, relax),
         account=_parsed("--account", _parse_account, account),
+        quotas=_parsed("--quotas", Quotas.parse, quotas),
     )
     from waypost.cli.foreground import run_in_foreground  # imports that --help should not wait for
     from waypost.cli.outcome import exit_code_of

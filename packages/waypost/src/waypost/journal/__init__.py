@@ -1,6 +1,6 @@
 """The durable, ordered log of changes, and the current state beside it, in one relational database."""
 
 from waypost.journal.log import HistoryLost, Journal, JournalUnavailable, Pen
-from waypost.journal.operations import KeptOperation
+from waypost.journal.operations import KeptOperation, OperationFilter
 
-__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "KeptOperation", "Pen"]
+__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "KeptOperation", "OperationFilter", "Pen"]

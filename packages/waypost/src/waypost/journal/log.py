@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import event, insert, make_url, select, text, update
+from sqlalchemy import delete, event, insert, make_url, select, text, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -32,11 +32,13 @@ from waypost.catalog.changes import (
 )
 from waypost.catalog.index import Catalog, View
 from waypost.journal import tables
-from waypost.journal.operations import KeptOperation, operation_columns
+from waypost.journal.operations import KeptOperation, OperationFilter, operation_columns
 from waypost.journal.state import load_state, write_state
 
 __all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen", "database_url"]
 
+KEPT: Final = 1_000_000  # newest changes, with their operations; older ones are forgotten
+FORGET_EVERY: Final = 1_000  # changes: so many are forgotten at once
 BUSY_S: Final = 5  # seconds that a writer waits for another one's transaction
 UNSEEN: Final = 50_000  # changes of others that are taken in at once; whoever is further behind loads the state anew
 CHANNEL: Final = "waypost_committed"  # of LISTEN and NOTIFY
@@ -74,7 +76,11 @@ class Pen:
         rows = [_journal_row(each) for each in recorded]
         await self._connection.execute(insert(tables.journal), rows)
         await write_state(self._connection, recorded, after)
-        await self._connection.execute(update(tables.counter).values(revision=recorded[-1].revision))
+        last = recorded[-1].revision
+        await self._connection.execute(update(tables.counter).values(revision=last))
+        if last // FORGET_EVERY > self.revision // FORGET_EVERY:
+            forgotten = tables.journal.c.revision <= last - KEPT
+            await self._connection.execute(delete(tables.journal).where(forgotten))
         if self._connection.dialect.name == "postgresql":
             await self._connection.execute(text(f"NOTIFY {CHANNEL}"))  # once a batch: it takes a lock of its own
 
@@ -217,7 +223,8 @@ class Journal:
         :raises JournalUnavailable: the database does not answer.
         """
         columns = tables.journal.c
-        wanted = select(columns.at_ms, columns.operation, columns.change).where(columns.operation_id == operation_id)
+        wanted = select(columns.revision, columns.at_ms, columns.operation, columns.change)
+        wanted = wanted.where(columns.operation_id == operation_id)
         try:
             async with self._reader.connect() as connection:
                 row = (await connection.execute(wanted)).one_or_none()
@@ -225,8 +232,20 @@ class Journal:
             raise JournalUnavailable(_words(error)) from error
         if row is None:
             return None
-        kept = KeptOperation.from_row(*row)
+        kept = KeptOperation.from_row(row)
         return kept if kept.operation.account == account else None
+
+    async def list_operations(self, wanted: OperationFilter, *, before: int | None, limit: int) -> list[KeptOperation]:
+        """Return the newest operations that are meant, of revisions under ``before``.
+
+        :raises JournalUnavailable: the database does not answer.
+        """
+        try:
+            async with self._reader.connect() as connection:
+                rows = await connection.execute(wanted.select(before=before, limit=limit))
+                return [KeptOperation.from_row(row) for row in rows]
+        except AWAY as error:
+            raise JournalUnavailable(_words(error)) from error
 
     async def history(self, service_id: str, instance_id: str | None = None, *, limit: int = 100) -> list[Recorded]:
         """Return what happened to the instances of a service, or to one of them, newest first.

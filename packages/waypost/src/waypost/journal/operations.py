@@ -1,30 +1,67 @@
 """Operations as the journal keeps them: a view of the rows that they wrote."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
+from sqlalchemy import Select, select
 
 from waypost.catalog.changes import Change, Operation, OperationFailed, change_from_bytes
+from waypost.journal.tables import journal
 
-__all__ = ["KeptOperation", "operation_columns"]
+__all__ = ["KeptOperation", "OperationFilter", "operation_columns"]
 
 
 class KeptOperation(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation with its end. It is finished before its caller hears of it, so it has one instant."""
+    """An operation with its end, or one that is under way still."""
 
     operation: Operation
-    at_ms: int
+    at_ms: int  # of its end, or, while it is open, of its beginning
     failed: OperationFailed | None
+    is_open: bool = False
+    revision: int = 0  # of its change; 0 while it is open
 
     @classmethod
-    def from_row(cls, at_ms: int, operation: bytes, change: bytes) -> "KeptOperation":
+    def from_row(cls, row: Sequence[Any]) -> "KeptOperation":
         """Return the operation that a row of the journal tells of."""
+        revision, at_ms, operation, change = row
         happened = change_from_bytes(change)
         return cls(
             operation=msgspec.json.decode(operation, type=Operation),
+            revision=revision,
             at_ms=at_ms,
             failed=happened if isinstance(happened, OperationFailed) else None,
         )
+
+
+class OperationFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which operations are meant; None is no bound, and a set means one of its members."""
+
+    account: str
+    namespace_id: str | None = None
+    service_id: str | None = None
+    statuses: frozenset[str] | None = None
+    types: frozenset[str] | None = None
+    ended_ms: tuple[int, int] | None = None  # from, to: both included
+
+    def select(self, *, before: int | None, limit: int) -> Select[tuple[int, int, bytes, bytes]]:
+        """Return the query for the newest ``limit`` of them, of revisions under ``before``."""
+        columns = journal.c
+        wanted = select(columns.revision, columns.at_ms, columns.operation, columns.change)
+        wanted = wanted.where(columns.operation_account == self.account)
+        if self.namespace_id is not None:
+            wanted = wanted.where(columns.operation_namespace_id == self.namespace_id)
+        if self.service_id is not None:
+            wanted = wanted.where(columns.operation_service_id == self.service_id)
+        if self.statuses is not None:
+            wanted = wanted.where(columns.operation_status.in_(sorted(self.statuses)))
+        if self.types is not None:
+            wanted = wanted.where(columns.operation_type.in_(sorted(self.types)))
+        if self.ended_ms is not None:
+            wanted = wanted.where(columns.at_ms.between(*self.ended_ms))
+        if before is not None:
+            wanted = wanted.where(columns.revision < before)
+        return wanted.order_by(columns.revision.desc()).limit(limit)
 
 
 def operation_columns(operation: Operation | None, change: Change) -> dict[str, object]:

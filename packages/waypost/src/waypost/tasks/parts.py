@@ -50,6 +50,7 @@ class Parts:
                     "WAYPOST_DATABASE_URL", f"sqlite:///{self._state_dir / 'registry.db'}"
                 ),
                 "WAYPOST_ACCOUNT": self._settings.account,
+                "WAYPOST_QUOTAS": str(self._settings.quotas),
                 **self._feed,
                 **self._relax,
             },

@@ -9,8 +9,10 @@ import msgspec
 
 from waypost.catalog.errors import (
     CatalogError,
+    DuplicateRequest,
     NamespaceAlreadyExists,
     ServiceAlreadyExists,
+    TooManyTagsException,
 )
 from waypost.journal import JournalUnavailable
 from waypost.registry import Overloaded
@@ -59,6 +61,10 @@ def wire_error(error: Exception) -> WireError:
                 ServiceArn=error.service_arn,
                 CreatorRequestId=error.creator_request_id,
             )
+        case DuplicateRequest():
+            return WireError("DuplicateRequest", error.message, DuplicateOperationId=error.operation_id)
+        case TooManyTagsException():
+            return WireError("TooManyTagsException", error.message, ResourceName=error.resource_name)
         case CatalogError():
             return WireError(type(error).__name__, error.message)
         case JournalUnavailable():

@@ -1,27 +1,36 @@
 """The operations that only look: answered from memory, but for operations, which are in the database."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from waypost.apis.cloudmap.caller import Caller
-from waypost.apis.cloudmap.errors import WireError
-from waypost.apis.cloudmap.pages import page
+from waypost.apis.cloudmap.filters import (
+    namespace_test,
+    namespaces_asked_for,
+    operation_filter,
+    service_test,
+)
+from waypost.apis.cloudmap.pages import Page
 from waypost.apis.cloudmap.views import (
     instance_view,
     namespace_summary,
     namespace_view,
+    operation_summary,
     operation_view,
+    service_attributes_view,
     service_summary,
     service_view,
     status_of,
+    tags_view,
 )
 from waypost.catalog.commands import find_instance, find_namespace, find_service
 from waypost.catalog.errors import NamespaceNotFound, OperationNotFound, ServiceNotFound
 from waypost.catalog.index import ServiceEntry
 from waypost.catalog.model import Health, Instance, Namespace, Service, decode_attributes
+from waypost.catalog.tagging import find_tagged
 from waypost.promise import PromiseLog
 from waypost.registry import Registry
 
@@ -46,30 +55,45 @@ class Reads:
             raise OperationNotFound(f"Operation not found: {operation_id}")
         return {"Operation": operation_view(kept)}
 
+    async def list_operations(self, caller: Caller, input_: Input) -> Output:
+        wanted = operation_filter(caller, input_)
+        if wanted is None:
+            return {"Operations": []}
+        asked = Page.read("ListOperations", input_, int)
+        before = None if asked.after is None else asked.after[0]
+        kept = await self._registry.list_operations(wanted, before=before, limit=asked.size + 1)
+        shown, more = asked.cut(kept, lambda each: (each.revision,))
+        return {"Operations": [operation_summary(each) for each in shown], **more}
+
     async def get_namespace(self, caller: Caller, input_: Input) -> Output:
         catalog = self._registry.catalog
         return {"Namespace": namespace_view(catalog, self._namespace(caller, input_["Id"]))}
 
     async def list_namespaces(self, caller: Caller, input_: Input) -> Output:
-        matches = _filter(input_, _NAMESPACE_FILTERS)
+        matches = namespace_test(input_)
         catalog = self._registry.catalog
         rows = (each for each in catalog.namespaces() if caller.owns(each) and matches(each))
-        found, more = page(rows, _creation, call="ListNamespaces", input_=input_)
+        found, more = Page.read("ListNamespaces", input_, int, str).of(rows, _creation)
         return {"Namespaces": [namespace_summary(catalog, each) for each in found], **more}
 
     async def get_service(self, caller: Caller, input_: Input) -> Output:
         return {"Service": service_view(self._registry.catalog, self._entry(caller, input_["Id"]).service)}
 
     async def list_services(self, caller: Caller, input_: Input) -> Output:
-        for each in input_.get("Filters", ()):
-            if each["Name"] == "NAMESPACE_ID":
-                each["Values"] = [caller.namespace_id(value) for value in each["Values"]]
-        matches = _filter(input_, _SERVICE_FILTERS)
+        matches, asked = service_test(caller, input_), namespaces_asked_for(caller, input_)
         catalog = self._registry.catalog
-        services = (entry.service for entry in catalog.entry_of.values())
+        within = catalog.namespace_of if asked is None else asked
+        services = (service for namespace_id in within for service in catalog.services_in(namespace_id))
         rows = (each for each in services if caller.owns(each) and matches(each))
-        found, more = page(rows, _creation, call="ListServices", input_=input_)
+        found, more = Page.read("ListServices", input_, int, str).of(rows, _creation)
         return {"Services": [service_summary(catalog, each) for each in found], **more}
+
+    async def get_service_attributes(self, caller: Caller, input_: Input) -> Output:
+        return {"ServiceAttributes": service_attributes_view(self._entry(caller, input_["ServiceId"]).service)}
+
+    async def list_tags_for_resource(self, caller: Caller, input_: Input) -> Output:
+        arn, catalog = input_["ResourceARN"], self._registry.catalog
+        return {"Tags": tags_view(find_tagged(catalog, arn, account=caller.account, region=caller.region))}
 
     async def get_instance(self, caller: Caller, input_: Input) -> Output:
         service = self._entry(caller, input_["ServiceId"]).service
@@ -81,7 +105,7 @@ class Reads:
 
     async def list_instances(self, caller: Caller, input_: Input) -> Output:
         entry = self._entry(caller, input_["ServiceId"])
-        found, more = page(entry.instances.values(), _instance_key, call="ListInstances", input_=input_)
+        found, more = Page.read("ListInstances", input_, str).of(entry.instances.values(), _instance_key)
         account = entry.service.account
         return {"Instances": [instance_view(account, each) for each in found], "ResourceOwner": account, **more}
 
@@ -91,7 +115,7 @@ class Reads:
         if "Instances" in input_:
             wanted = dict.fromkeys(input_["Instances"])
             rows = [find_instance(self._registry.catalog, entry.service.id, each) for each in wanted]
-        found, more = page(rows, _instance_key, call="GetInstancesHealthStatus", input_=input_)
+        found, more = Page.read("GetInstancesHealthStatus", input_, str).of(rows, _instance_key)
         return {"Status": {each.id: status_of(entry.service, each) for each in found}, **more}
 
     async def discover_instances(self, caller: Caller, input_: Input) -> Output:
@@ -176,42 +200,3 @@ def _select(entry: ServiceEntry, input_: Input) -> list[Instance]:
 def _has(instance: Instance, pairs: Mapping[str, str]) -> bool:
     attributes = decode_attributes(instance.attributes)
     return all(attributes.get(key) == value for key, value in pairs.items())
-
-
-# A filter's name → the member that it compares, and the conditions that it takes.
-_Filters = Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]]
-_NAMESPACE_FILTERS: Final[_Filters] = {
-    "TYPE": (lambda namespace: namespace.type, ("EQ", "BEGINS_WITH")),
-    "NAME": (lambda namespace: namespace.name, ("EQ", "BEGINS_WITH")),
-    "HTTP_NAME": (lambda namespace: namespace.http_name, ("EQ", "BEGINS_WITH")),
-    "RESOURCE_OWNER": (lambda _: "SELF", ("EQ",)),
-}
-_SERVICE_FILTERS: Final[_Filters] = {
-    "NAMESPACE_ID": (lambda service: service.namespace_id, ("EQ", "IN")),
-    "RESOURCE_OWNER": (lambda _: "SELF", ("EQ",)),
-}
-
-
-def _filter(input_: Input, known: _Filters) -> Callable[[Any], bool]:
-    """Return the test that all Filters of an input make together.
-
-    :raises WireError: InvalidInput: a filter's name, condition or number of values is not one that the call knows.
-    """
-    tests: list[Callable[[Any], bool]] = []
-    for given in input_.get("Filters", ()):
-        name, values, condition = given["Name"], given["Values"], given.get("Condition", "EQ")
-        if name not in known:
-            raise WireError("InvalidInput", f"Filter name '{name}' is not known here: use {', '.join(known)}.")
-        member, conditions = known[name]
-        if condition not in conditions:
-            raise WireError("InvalidInput", f"Filter {name} takes the condition {' or '.join(conditions)}.")
-        if condition != "IN" and len(values) != 1:
-            raise WireError("InvalidInput", f"Filter {name} with {condition} takes exactly one value.")
-        tests.append(_test(member, condition, values))
-    return lambda row: all(test(row) for test in tests)
-
-
-def _test(member: Callable[[Any], str], condition: str, values: list[str]) -> Callable[[Any], bool]:
-    if condition == "BEGINS_WITH":
-        return lambda row: member(row).startswith(values[0])
-    return lambda row: member(row) in values

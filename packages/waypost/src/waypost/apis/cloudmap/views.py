@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from waypost.catalog.identifiers import arn
+from waypost.catalog.identifiers import arn, submitted_ms
 from waypost.catalog.index import Catalog
 from waypost.catalog.model import Health, Instance, Namespace, NamespaceType, Service, ServiceType
 from waypost.journal import KeptOperation
@@ -13,10 +13,13 @@ __all__ = [
     "instance_view",
     "namespace_summary",
     "namespace_view",
+    "operation_summary",
     "operation_view",
+    "service_attributes_view",
     "service_summary",
     "service_view",
     "status_of",
+    "tags_view",
 ]
 
 View = dict[str, Any]
@@ -109,6 +112,26 @@ def status_of(service: Service, instance: Instance) -> Health:
     return instance.health if service.checked else Health.UNKNOWN
 
 
+def operation_summary(kept: KeptOperation) -> View:
+    """Return an OperationSummary."""
+    shown = operation_view(kept)
+    return {"Id": shown["Id"], "Status": shown["Status"]}
+
+
+def service_attributes_view(service: Service) -> View:
+    """Return the ServiceAttributes of a service."""
+    return {
+        "ServiceArn": arn("service", service.region, service.account, service.id),
+        "ResourceOwner": service.account,
+        "Attributes": dict(service.attributes),
+    }
+
+
+def tags_view(resource: Namespace | Service) -> list[View]:
+    """Return the tags of a resource."""
+    return [{"Key": key, "Value": value} for key, value in resource.tags]
+
+
 def operation_view(kept: KeptOperation) -> View:
     """Return an Operation."""
     operation, failed = kept.operation, kept.failed
@@ -116,10 +139,10 @@ def operation_view(kept: KeptOperation) -> View:
         Id=operation.id,
         OwnerAccount=operation.account,
         Type=operation.type,
-        Status="SUCCESS" if failed is None else "FAIL",
+        Status="PENDING" if kept.is_open else "SUCCESS" if failed is None else "FAIL",
         ErrorCode=None if failed is None else failed.code,
         ErrorMessage=None if failed is None else failed.message,
-        CreateDate=_seconds(kept.at_ms),
+        CreateDate=_seconds(min(submitted_ms(operation.id), kept.at_ms)),
         UpdateDate=_seconds(kept.at_ms),
         Targets=operation.targets,
     )

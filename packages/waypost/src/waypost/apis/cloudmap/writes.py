@@ -6,7 +6,7 @@ from typing import Any
 from waypost.apis.cloudmap.caller import Caller
 from waypost.apis.cloudmap.errors import WireError
 from waypost.apis.cloudmap.views import service_view
-from waypost.catalog import commands
+from waypost.catalog import commands, tagging, updates
 from waypost.catalog.errors import NamespaceNotFound, ServiceNotFound
 from waypost.catalog.model import (
     DnsRecord,
@@ -18,7 +18,7 @@ from waypost.catalog.model import (
     RoutingPolicy,
     ServiceType,
 )
-from waypost.registry import Registry
+from waypost.registry import OperationSubject, Registry
 
 __all__ = ["Writes"]
 
@@ -42,7 +42,6 @@ class Writes:
         return await self._create_namespace(caller, input_, NamespaceType.DNS_PUBLIC)
 
     async def _create_namespace(self, caller: Caller, input_: Input, type_: NamespaceType) -> Output:
-        properties = input_.get("Properties", {})
         command = commands.CreateNamespace(
             account=caller.account,
             region=caller.region,
@@ -51,14 +50,38 @@ class Writes:
             vpc=input_.get("Vpc"),
             description=input_.get("Description"),
             creator_request_id=input_.get("CreatorRequestId"),
-            soa_ttl_s=properties["DnsProperties"]["SOA"]["TTL"] if properties else None,
+            soa_ttl_s=_soa_ttl_s(input_),
             tags=_tags(input_),
         )
-        return {"OperationId": await self._registry.submit(command, caller.cause)}
+        key = (caller.account, caller.region, type_, command.vpc or "", command.name.lower())
+        subject = OperationSubject(key=key, account=caller.account, type="CREATE_NAMESPACE", targets={})
+        return {"OperationId": await self._registry.submit(command, caller.cause, subject=subject)}
+
+    async def update_http_namespace(self, caller: Caller, input_: Input) -> Output:
+        return await self._update_namespace(caller, input_, NamespaceType.HTTP)
+
+    async def update_private_dns_namespace(self, caller: Caller, input_: Input) -> Output:
+        return await self._update_namespace(caller, input_, NamespaceType.DNS_PRIVATE)
+
+    async def update_public_dns_namespace(self, caller: Caller, input_: Input) -> Output:
+        return await self._update_namespace(caller, input_, NamespaceType.DNS_PUBLIC)
+
+    async def _update_namespace(self, caller: Caller, input_: Input, type_: NamespaceType) -> Output:
+        change = input_["Namespace"]
+        command = updates.UpdateNamespace(
+            namespace_id=self._namespace_id(caller, input_["Id"]),
+            type=type_,
+            description=change.get("Description"),
+            soa_ttl_s=_soa_ttl_s(change),
+            updater_request_id=input_.get("UpdaterRequestId"),
+        )
+        subject = _subject(caller, "UPDATE_NAMESPACE", NAMESPACE=command.namespace_id)
+        return {"OperationId": await self._registry.submit(command, caller.cause, subject=subject)}
 
     async def delete_namespace(self, caller: Caller, input_: Input) -> Output:
         command = commands.DeleteNamespace(namespace_id=self._namespace_id(caller, input_["Id"]))
-        return {"OperationId": await self._registry.submit(command, caller.cause)}
+        subject = _subject(caller, "DELETE_NAMESPACE", NAMESPACE=command.namespace_id)
+        return {"OperationId": await self._registry.submit(command, caller.cause, subject=subject)}
 
     async def create_service(self, caller: Caller, input_: Input) -> Output:
         dns_config = input_.get("DnsConfig", {})
@@ -90,6 +113,48 @@ class Writes:
         )
         return {}
 
+    async def update_service(self, caller: Caller, input_: Input) -> Output:
+        change = input_["Service"]
+        command = updates.UpdateService(
+            service_id=self._service_id(caller, input_["Id"]),
+            description=change.get("Description"),
+            records=_records(change["DnsConfig"]) if "DnsConfig" in change else None,
+            health_check=_health_check(change),
+        )
+        subject = _subject(caller, "UPDATE_SERVICE", SERVICE=command.service_id)
+        return {"OperationId": await self._registry.submit(command, caller.cause, subject=subject)}
+
+    async def update_service_attributes(self, caller: Caller, input_: Input) -> Output:
+        command = updates.UpdateServiceAttributes(
+            service_id=self._service_id(caller, input_["ServiceId"]), attributes=input_["Attributes"]
+        )
+        await self._registry.submit(command, caller.cause)
+        return {}
+
+    async def delete_service_attributes(self, caller: Caller, input_: Input) -> Output:
+        command = updates.DeleteServiceAttributes(
+            service_id=self._service_id(caller, input_["ServiceId"]), keys=frozenset(input_["Attributes"])
+        )
+        await self._registry.submit(command, caller.cause)
+        return {}
+
+    async def tag_resource(self, caller: Caller, input_: Input) -> Output:
+        command = tagging.TagResource(
+            account=caller.account, region=caller.region, arn=input_["ResourceARN"], tags=_tags(input_)
+        )
+        await self._registry.submit(command, caller.cause)
+        return {}
+
+    async def untag_resource(self, caller: Caller, input_: Input) -> Output:
+        command = tagging.UntagResource(
+            account=caller.account,
+            region=caller.region,
+            arn=input_["ResourceARN"],
+            keys=frozenset(input_["TagKeys"]),
+        )
+        await self._registry.submit(command, caller.cause)
+        return {}
+
     async def register_instance(self, caller: Caller, input_: Input) -> Output:
         command = commands.RegisterInstance(
             service_id=self._service_id(caller, input_["ServiceId"]),
@@ -97,13 +162,15 @@ class Writes:
             attributes=input_["Attributes"],
             creator_request_id=input_.get("CreatorRequestId"),
         )
-        return {"OperationId": await self._registry.submit(command, caller.cause)}
+        subject = _subject(caller, "REGISTER_INSTANCE", INSTANCE=command.instance_id, SERVICE=command.service_id)
+        return {"OperationId": await self._registry.submit(command, caller.cause, subject=subject)}
 
     async def deregister_instance(self, caller: Caller, input_: Input) -> Output:
         command = commands.DeregisterInstance(
             service_id=self._service_id(caller, input_["ServiceId"]), instance_id=input_["InstanceId"]
         )
-        return {"OperationId": await self._registry.submit(command, caller.cause)}
+        subject = _subject(caller, "DEREGISTER_INSTANCE", INSTANCE=command.instance_id, SERVICE=command.service_id)
+        return {"OperationId": await self._registry.submit(command, caller.cause, subject=subject)}
 
     async def update_instance_custom_health_status(self, caller: Caller, input_: Input) -> Output:
         command = commands.UpdateHealth(
@@ -127,6 +194,14 @@ class Writes:
         if service is not None and not caller.owns(service):
             raise ServiceNotFound(f"Service not found: {id_or_arn}")
         return service_id
+
+
+def _subject(caller: Caller, type_: str, **targets: str) -> OperationSubject:
+    return OperationSubject(key=tuple(targets.values()), account=caller.account, type=type_, targets=targets)
+
+
+def _soa_ttl_s(input_: Input) -> int | None:
+    return input_["Properties"]["DnsProperties"]["SOA"]["TTL"] if "Properties" in input_ else None
 
 
 def _tags(input_: Input) -> tuple[tuple[str, str], ...]:
