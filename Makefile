@@ -9,7 +9,7 @@ EDITABLE := $(addprefix --editable ,$(PACKAGES))
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench lock clean
+.PHONY: help up test soak lint bench lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ up: .venv/run ## Set up .venv and run the platform of platform.toml in the foreg
 
 test: .venv/dev ## Set up .venv and run every test.
 	$(BIN)/python -m pytest
+
+soak: .venv/dev ## Run the storms that take minutes, which make test leaves out.
+	$(BIN)/python -m pytest -m soak
 
 lint: .venv/dev ## Check style and types: ruff, mypy --strict.
 	$(BIN)/ruff check .
