@@ -5,22 +5,26 @@
 """
 
 from waypost_client.cache import Answer
+from waypost_client.ejection import Ejections
 from waypost_client.endpoint import Endpoint
 from waypost_client.errors import LookupFailed, NameserverUnknown, NoAddress, ResolutionFailed
 from waypost_client.repeat import IDEMPOTENT_METHODS
 from waypost_client.resolver import Resolver
+from waypost_client.retry_budget import RetryBudget
 from waypost_client.spread import Spread
 from waypost_client.transport import Transport
 
 __all__ = [
     "IDEMPOTENT_METHODS",
     "Answer",
+    "Ejections",
     "Endpoint",
     "LookupFailed",
     "NameserverUnknown",
     "NoAddress",
     "ResolutionFailed",
     "Resolver",
+    "RetryBudget",
     "Spread",
     "Transport",
 ]

@@ -1,44 +1,47 @@
 """Which of several endpoints the next request goes to.
 
 In turn from a random start; of the one whose turn it is and one drawn at random, the less busy is taken ("power of two
-choices": nearly as good as asking all, at the price of asking two). One to which no connection could be opened is
-passed over for a moment, unless there is no other. No I/O; instants are seconds of one monotonic clock, passed in.
+choices": nearly as good as asking all, at the price of asking two). Or, for one balancer that sees every request, the
+least busy of all. Endpoints that fail are passed over (see ``ejection``). No I/O; instants are seconds of one
+monotonic clock, passed in.
 """
 
 from collections.abc import Collection, Sequence
 from random import Random
-from typing import Final
 
+from waypost_client.ejection import Ejections
 from waypost_client.endpoint import Endpoint
 
 __all__ = ["Spread"]
-
-PASSED_OVER_S: Final = 1.0  # seconds; longer spares tries at a dead endpoint and loses more of one that is back at once
 
 
 class Spread:
     """The requests under way to the instances of one service, and the choice of the next."""
 
-    def __init__(self, random: Random | None = None, *, passed_over_s: float = PASSED_OVER_S) -> None:
+    def __init__(
+        self, random: Random | None = None, *, ejections: Ejections | None = None, least_busy: bool = False
+    ) -> None:
+        """Choose between two, or with ``least_busy`` among all."""
         self._random = random or Random()  # noqa: S311 - spreads load, hides nothing
         self._turn = self._random.randrange(1 << 16)
-        self._passed_over_s = passed_over_s
+        self._least_busy = least_busy
         self._under_way: dict[Endpoint, int] = {}
-        self._unreachable_until: dict[Endpoint, float] = {}
+        self.ejections = ejections or Ejections()
 
     def choose(
         self, endpoints: Sequence[Endpoint], *, now: float, without: Collection[Endpoint] = ()
     ) -> Endpoint | None:
         """Return the endpoint for the next request; None when ``without`` leaves none."""
         candidates = [each for each in endpoints if each not in without] if without else endpoints
-        if self._unreachable_until:
-            candidates = self._reachable(candidates, now) or candidates
+        candidates = self.ejections.usable(candidates, now=now, under_way=self.under_way)
         if not candidates:
             return None
         self._turn += 1
-        next_in_turn = candidates[self._turn % len(candidates)]
+        first = self._turn % len(candidates)
+        if self._least_busy:
+            return self._least(candidates, first)
         drawn = candidates[self._random.randrange(len(candidates))]
-        return drawn if self.under_way(drawn) < self.under_way(next_in_turn) else next_in_turn
+        return drawn if self.under_way(drawn) < self.under_way(candidates[first]) else candidates[first]
 
     def under_way(self, endpoint: Endpoint) -> int:
         """Return the number of requests that were begun and have not ended."""
@@ -59,10 +62,13 @@ class Spread:
         else:
             del self._under_way[endpoint]
 
-    def note_unreachable(self, endpoint: Endpoint, *, now: float) -> None:
-        """Pass an endpoint over for a moment: no connection to it could be opened."""
-        self._unreachable_until[endpoint] = now + self._passed_over_s
-
-    def _reachable(self, endpoints: Sequence[Endpoint], now: float) -> Sequence[Endpoint]:
-        self._unreachable_until = {each: until for each, until in self._unreachable_until.items() if until > now}
-        return [each for each in endpoints if each not in self._unreachable_until]
+    def _least(self, candidates: Sequence[Endpoint], first: int) -> Endpoint:
+        """Return the least busy, the one whose turn is nearest among equals."""
+        best, least = candidates[first], self.under_way(candidates[first])
+        for turn in range(first + 1, first + len(candidates)):
+            if not least:
+                break
+            each = candidates[turn % len(candidates)]
+            if (busy := self.under_way(each)) < least:
+                best, least = each, busy
+        return best

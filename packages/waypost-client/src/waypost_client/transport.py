@@ -1,18 +1,21 @@
 """HTTP to a service by its name, spread over every address that the name has."""
 
+import logging
 import ssl
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx2
 
+from waypost_client.cache import Answer
 from waypost_client.endpoint import Endpoint
 from waypost_client.errors import LookupFailed
 from waypost_client.repeat import IDEMPOTENT_METHODS
 from waypost_client.resolver import Resolver
+from waypost_client.retry_budget import RetryBudget
 from waypost_client.spread import Spread
 
 __all__ = ["Transport"]
@@ -26,7 +29,13 @@ LIMITS: Final = httpx2.Limits(
 SERVICES: Final = 256  # names with a pool of their own at a time
 
 NOT_CONNECTED: Final = (httpx2.ConnectError, httpx2.ConnectTimeout)
+NO_ANSWER: Final = (httpx2.ReadTimeout, httpx2.WriteTimeout)
 CONNECTION_LOST: Final = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
+
+
+SERVER_ERROR: Final = 500  # and above: the server's own failures (RFC 9110 section 15.6)
+
+log: Final = logging.getLogger("waypost_client")
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -34,8 +43,12 @@ class Transport(httpx2.AsyncBaseTransport):
 
     The ``Host`` header and the name that TLS verifies stay the URL's. When no connection can be opened, another address
     is tried, whatever the method: nothing was sent. When a connection breaks after that, only a request with an
-    idempotent method and a body of bytes is sent again. Each name has a pool of its own, so that one service that hangs
-    does not use up the connections to the others.
+    idempotent method and a body of bytes is sent again, and no more of those than the service's retry budget allows.
+    An address that fails is passed over for a while that grows (see ``ejection``). Each name has a pool of its own, so
+    that one service that hangs does not use up the connections to the others.
+
+    A response says by its ``extensions`` who sent it (``waypost_endpoint``), and whether that address came from an
+    answer past its time, because DNS is away (``waypost_stale``).
 
     >>> client = httpx2.AsyncClient(transport=Transport(Resolver.from_environment()))
     >>> await client.get("http://worker.example.com:8080/health")
@@ -69,30 +82,39 @@ class Transport(httpx2.AsyncBaseTransport):
         self._services: OrderedDict[str, _Service] = OrderedDict()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        endpoints = await self._endpoints(request)
+        answer = await self._answer(request)
         service = await self._service(request.url.host)
+        service.budget.note_request()
         tried: set[Endpoint] = set()
         unreachable: set[Endpoint] = set()
         failure: httpx2.TransportError = httpx2.ConnectError("no address is left to try", request=request)
         for _ in range(self._attempts):
             now = self._clock()
             # One that broke the connection may be tried again, on a new one, when there is no other.
-            endpoint = service.spread.choose(endpoints, now=now, without=tried) or service.spread.choose(
-                endpoints, now=now, without=unreachable
+            endpoint = service.spread.choose(answer.endpoints, now=now, without=tried) or service.spread.choose(
+                answer.endpoints, now=now, without=unreachable
             )
             if endpoint is None:
                 break
             tried.add(endpoint)
             try:
-                return await service.send(request, endpoint, connect_timeout_s=self._connect_timeout_s)
+                response = await service.send(request, endpoint, connect_timeout_s=self._connect_timeout_s)
             except NOT_CONNECTED as error:
-                service.spread.note_unreachable(endpoint, now=self._clock())
+                self._note_failure(service, endpoint, error)
                 unreachable.add(endpoint)
                 failure = error
+            except NO_ANSWER as error:
+                self._note_failure(service, endpoint, error)
+                raise
             except CONNECTION_LOST as error:
-                if not _may_repeat(request):
+                self._note_failure(service, endpoint, error)
+                if not (_may_repeat(request) and service.budget.take(now=self._clock())):
                     raise
                 failure = error
+            else:
+                self._note_answer(service, endpoint, response)
+                response.extensions |= {"waypost_endpoint": str(endpoint), "waypost_stale": answer.stale}
+                return response
         raise failure
 
     async def aclose(self) -> None:
@@ -101,17 +123,29 @@ class Transport(httpx2.AsyncBaseTransport):
             _, service = self._services.popitem()
             await service.pool.aclose()
 
-    async def _endpoints(self, request: httpx2.Request) -> tuple[Endpoint, ...]:
+    def _note_answer(self, service: "_Service", endpoint: Endpoint, response: httpx2.Response) -> None:
+        if response.status_code >= SERVER_ERROR:
+            self._note_failure(service, endpoint, f"it answered {response.status_code}")
+        else:
+            service.spread.ejections.note_success(endpoint, now=self._clock())
+
+    def _note_failure(self, service: "_Service", endpoint: Endpoint, reason: object) -> None:
+        hold_s = service.spread.ejections.note_failure(
+            endpoint, now=self._clock(), proven=isinstance(reason, NOT_CONNECTED)
+        )
+        if hold_s is not None:
+            log.warning("%s of %s is passed over for %g s: %s", endpoint, service.name, hold_s, _text(reason))
+
+    async def _answer(self, request: httpx2.Request) -> Answer:
         port = request.url.port or PORTS.get(request.url.scheme)
         if port is None:
             raise httpx2.UnsupportedProtocol(
                 f"{request.url.scheme}:// is neither http:// nor https://", request=request
             )
         try:
-            answer = await self._resolver.resolve(request.url.host, port=port)
+            return await self._resolver.resolve(request.url.host, port=port)
         except LookupFailed as error:
             raise httpx2.ConnectError(str(error), request=request) from error
-        return answer.endpoints
 
     async def _service(self, name: str) -> "_Service":
         if name not in self._services:
@@ -120,7 +154,7 @@ class Transport(httpx2.AsyncBaseTransport):
         if service is None:
             if isinstance(self._verify, bool):
                 self._verify = httpx2.create_ssl_context(verify=self._verify)  # slow to make: made once, for all pools
-            service = _Service(Spread(), httpx2.AsyncHTTPTransport(verify=self._verify, limits=self._limits))
+            service = _Service(name, httpx2.AsyncHTTPTransport(verify=self._verify, limits=self._limits))
             self._services[name] = service
         self._services.move_to_end(name)
         return service
@@ -135,8 +169,10 @@ class Transport(httpx2.AsyncBaseTransport):
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    spread: Spread
+    name: str
     pool: httpx2.AsyncHTTPTransport
+    spread: Spread = field(default_factory=Spread)
+    budget: RetryBudget = field(default_factory=RetryBudget)
 
     async def send(self, request: httpx2.Request, endpoint: Endpoint, *, connect_timeout_s: float) -> httpx2.Response:
         self.spread.begin(endpoint)
@@ -184,3 +220,7 @@ def _addressed(request: httpx2.Request, endpoint: Endpoint, connect_timeout_s: f
 
 def _may_repeat(request: httpx2.Request) -> bool:
     return request.method in IDEMPOTENT_METHODS and isinstance(request.stream, httpx2.ByteStream)
+
+
+def _text(reason: object) -> str:
+    return str(reason) or type(reason).__name__

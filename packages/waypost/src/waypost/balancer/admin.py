@@ -1,5 +1,6 @@
 """The balancer's own pages, on a listener of their own: everything on the main one is the service's."""
 
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from typing import Final
 
@@ -10,17 +11,24 @@ from waypost.balancer.metrics import Metrics
 from waypost.balancer.problems import Problem
 from waypost.balancer.response import Response
 from waypost.balancer.targets import Targets
+from waypost_client import Endpoint
 
 __all__ = ["admin_pages"]
 
 PROMETHEUS_TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-def admin_pages(metrics: Metrics, targets: Targets) -> Handler:
+def admin_pages(metrics: Metrics, targets: Targets, usable: Callable[[], Collection[Endpoint]]) -> Handler:
     """Return what answers ``/health`` and ``/metrics``."""
 
     def health() -> bytes:
-        return msgspec.json.encode({"status": "ok", "targets": [str(each) for each in targets.endpoints]})
+        left_out = set(targets.endpoints) - set(usable())
+        document = {
+            "status": "ok",
+            "targets": [str(each) for each in targets.endpoints],
+            "left_out": [str(each) for each in targets.endpoints if each in left_out],
+        }
+        return msgspec.json.encode(document)
 
     pages = {"/health": (b"application/json", health), "/metrics": (PROMETHEUS_TEXT, metrics.text)}
 

@@ -62,6 +62,8 @@ class ClientConnection(asyncio.Protocol):
         self._served = 0
         self._deaf = False  # what comes now is thrown away
         self._closing = False  # after the answer under way
+        self._half_closed = False  # by the client
+        self._made = False
         self._lingering = False
         self._gone = False
         self._writable: asyncio.Future[None] | None = None  # pending while the client reads too slowly
@@ -72,6 +74,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self._made = True
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if peer else ""
 
@@ -96,8 +99,8 @@ class ClientConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._receiving is not None:
             self._receiving.fail(ClientGone())
-        self._deaf = self._closing = True
-        return self._is_busy  # a client may close its side and still wait for the answer
+        self._deaf = self._closing = self._half_closed = True
+        return self._is_busy  # a client may close its side and still wait for the answer, for Limits.half_closed_s
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = True
@@ -193,11 +196,18 @@ class ClientConnection(asyncio.Protocol):
             self._end_overdue(phase)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it has nothing to do but to wait for a request."""
+        return self._made and not self._is_busy
+
+    @property
     def _phase(self) -> Phase:
         if self._lingering:
             return Phase.LINGERING
         if self._writable is not None:
             return Phase.WRITING
+        if self._is_busy and self._half_closed:
+            return Phase.HALF_CLOSED
         if self._is_busy:
             return Phase.BODY if self._current is not None and self._current.body.awaited else Phase.SERVING
         if self._in_head:
@@ -209,7 +219,7 @@ class ClientConnection(asyncio.Protocol):
         match phase:
             case Phase.BODY if self._current is not None:
                 return (self._current.body.received,)
-            case Phase.SERVING if self._current is not None and self._response is not None:
+            case Phase.SERVING | Phase.HALF_CLOSED if self._current is not None and self._response is not None:
                 body = self._current.body
                 return (body.received - body.buffered, self._response.sent)
             case Phase.WRITING:

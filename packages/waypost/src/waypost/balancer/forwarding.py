@@ -1,89 +1,78 @@
 """Carries one request to a target and the answer back, by way of another target where that is safe."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from asyncio import CancelledError
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-import aiohttp
 import structlog
-from yarl import URL
 
+from waypost.balancer.access_log import AccessLine, AccessLog
+from waypost.balancer.checks import Standing
 from waypost.balancer.connection import Request
-from waypost.balancer.headers import REQUEST_ID, Forwarding, end_to_end, request_id
+from waypost.balancer.headers import REQUEST_ID, Forwarding, end_to_end, request_id, trace_id
 from waypost.balancer.metrics import Metrics, RetryReason
 from waypost.balancer.problems import Problem, RequestRefused
-from waypost.balancer.requests import Header, RequestHead
+from waypost.balancer.requests import Header
 from waypost.balancer.response import ClientGone, Response
+from waypost.balancer.target_connection import (
+    Answer,
+    AnswerInvalid,
+    ConnectionLost,
+    NotConnected,
+    TargetConnection,
+    TargetFailed,
+    TargetSilent,
+)
 from waypost.balancer.targets import Targets
+from waypost.balancer.upstream import CONNECT_S, Upstream
 from waypost.promise import PromiseLog
-from waypost_client import IDEMPOTENT_METHODS, Endpoint, Spread
+from waypost_client import IDEMPOTENT_METHODS, Endpoint, RetryBudget, Spread
 
-__all__ = ["Forwarder", "open_upstream"]
+__all__ = ["Forwarder"]
 
 ATTEMPTS: Final = 3
 OPEN_REQUESTS: Final = 2048  # more are refused with 503: a target that hangs must not use up the memory
-CONNECT_S: Final = 1.0  # for one target; lower turns to the next sooner
-SILENCE_S: Final = 60.0  # see open_upstream; lower gives up a slow target sooner. Limits.stall_s must be well above
-KEEP_S: Final = 4.0  # that an idle connection is kept: below the 5 after which uvicorn closes it
-LINE_BYTES: Final = 64 * 1024  # of one line of an answer's head
+SERVER_ERROR: Final = 500
 FRAMED_ANEW: Final = frozenset((b"content-length", b"x-request-id"))
 LOGGED_PATH: Final = 1000  # characters; the query is left out, as it may hold secrets
 CLIENT_CLOSED: Final = 499  # as nginx logs it: the client went before it was answered
-NOT_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # a proxy speaks for its client alone
 
 log = structlog.get_logger()
 
 
-@asynccontextmanager
-async def open_upstream(*, silence_s: float = SILENCE_S) -> AsyncIterator[aiohttp.ClientSession]:
-    """Yield the connections to targets. Nothing of what passes is changed: no cookies, redirects or decompression.
-
-    :param silence_s: seconds that a target may take until it begins to answer, and between two parts of its answer.
-    """
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_S, use_dns_cache=False)  # OPEN_REQUESTS bounds it
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers=NOT_ADDED,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence_s),
-        max_line_size=LINE_BYTES,
-        max_field_size=LINE_BYTES,
-    ) as session:
-        yield session
-
-
 class Forwarder:
-    """Answers requests by the healthy targets."""
+    """Answers requests by the healthy targets: by the one with the fewest requests under way."""
 
     def __init__(
         self,
         service: str,
         targets: Targets,
-        session: aiohttp.ClientSession,
+        upstream: Upstream,
         *,
         forwarding: Forwarding,
         metrics: Metrics,
         promise: PromiseLog,
-        log_requests: bool = True,
+        standing: Standing | None = None,
+        access_log: AccessLog | None = None,
         open_requests: int = OPEN_REQUESTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Balance for ``service``, which is its full name: ``api.example.com``."""
         self._service = service
         self._targets = targets
-        self._session = session
+        self._upstream = upstream
         self._forwarding = forwarding
         self._metrics = metrics
         self._promise = promise
-        self._log_requests = log_requests
+        self._standing = standing or Standing(fall=1)
+        self._access_log = access_log
         self._most_open = open_requests
         self._open = 0
-        self._spread = Spread()
+        self._spread = Spread(least_busy=True)
+        self._budget = RetryBudget(now=clock())
         self._clock = clock
 
     async def __call__(self, request: Request, response: Response) -> None:
@@ -94,7 +83,7 @@ class Forwarder:
         self._metrics.open.set(self._open)
         try:
             await self._answer(exchange)
-        except (ClientGone, asyncio.CancelledError):  # a connection that is lost cancels what it asked for
+        except (ClientGone, CancelledError):  # a connection that is lost cancels what it asked for
             exchange.client_gone = True
             raise
         finally:
@@ -102,15 +91,23 @@ class Forwarder:
             self._metrics.open.set(self._open)
             self._note(exchange, self._clock() - started)
 
+    @property
+    def usable_targets(self) -> Sequence[Endpoint]:
+        """The targets that the next request may go to."""
+        now, known = self._clock(), self._standing.usable(self._targets.endpoints)
+        return self._spread.ejections.usable(known, now=now, under_way=self._spread.under_way)
+
     async def _answer(self, exchange: "_Exchange") -> None:
         if self._open > self._most_open:
             full = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are under way", retry_after_s=1)
             await exchange.tell(full)
             return
+        self._budget.note_request()
         tried: set[Endpoint] = set()
         problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{self._service} has no healthy instance", retry_after_s=1)
         for _ in range(ATTEMPTS):
-            target = self._spread.choose(self._targets.endpoints, now=self._clock(), without=tried)
+            known = self._standing.usable(self._targets.endpoints)
+            target = self._spread.choose(known, now=self._clock(), without=tried)
             if target is None:
                 break
             tried.add(target)
@@ -118,64 +115,102 @@ class Forwarder:
             if failure is None:
                 return
             problem = failure.problem
-            if failure.retry is None:
+            if failure.retry is None or not self._may_retry(failure.retry):
                 break
             self._metrics.retries.labels(failure.retry).inc()
         await exchange.tell(problem)
 
+    def _may_retry(self, reason: RetryReason) -> bool:
+        """Return whether one more attempt is allowed. One where nothing was sent adds no load, and always is."""
+        return reason == "connect" or self._budget.take(now=self._clock())
+
     async def _try(self, target: Endpoint, exchange: "_Exchange") -> "_Failure | None":
         """Answer by one target; return None when that is done, and why not otherwise."""
         exchange.target = target
+        exchange.attempts += 1
         if self._promise.on:
             self._promise.answered("balancer", self._service, [str(target)], 0)
         self._spread.begin(target)
         try:
-            async with await self._send(target, exchange) as answer:
-                await _relay(answer, exchange)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            failure = _judge(error, target, exchange.request)
-            if failure.retry == "connect":
-                self._spread.note_unreachable(target, now=self._clock())
+            try:
+                await self._exchange(target, exchange)
+            except ConnectionLost as lost:
+                # A kept connection that its target closed just then says nothing about the target.
+                if not (lost.reused and not lost.answered and exchange.may_repeat):
+                    raise
+                await self._exchange(target, exchange, fresh=True)
+        except TargetFailed as error:
+            self._note_failure(target, error)
             if exchange.response.status is not None:
                 raise ClientGone from error  # the client has a part of the answer: only a cut connection says so
-            return failure
+            return _judge(error, target, exchange)
+        except RequestRefused as refusal:  # met in the body, on its way to the target
+            if exchange.response.status is not None:
+                raise ClientGone from refusal
+            return _Failure(refusal.problem, retry=None)
         finally:
             self._spread.end(target)
         return None
 
-    async def _send(self, target: Endpoint, exchange: "_Exchange") -> aiohttp.ClientResponse:
+    async def _exchange(self, target: Endpoint, exchange: "_Exchange", *, fresh: bool = False) -> None:
+        connection = await self._upstream.connection(target, fresh=fresh)
+        try:
+            body = exchange.body()
+            head = self._head(exchange, body)
+            answer = await connection.ask(
+                exchange.request.head.method, head, body, chunked=exchange.request.head.chunked
+            )
+            if answer.status >= SERVER_ERROR:
+                self._note_failure(target, f"HTTP {answer.status}")
+            else:
+                self._spread.ejections.note_success(target, now=self._clock())
+            await _relay(answer, connection, exchange)
+        finally:
+            self._upstream.release(target, connection)
+
+    def _head(self, exchange: "_Exchange", body: bytes | AsyncIterator[bytes] | None) -> bytes:
+        """Return request line and headers as they go to a target."""
         head = exchange.request.head
-        headers = self._forwarding.headers(head, exchange.request.peer, exchange.request_id)
-        path, _, query = head.path.partition("?")
-        url = URL.build(
-            scheme="http", host=target.address, port=target.port, path=path, query_string=query, encoded=True
-        )
-        # aiohttp's time-outs begin when the body is sent: one that its target does not take ends by Limits.stall_s.
-        return await self._session.request(
-            head.method,
-            url,
-            headers=[(name.decode("ascii"), value.decode("utf-8")) for name, value in headers],
-            data=exchange.body(),
-            allow_redirects=False,
-        )
+        lines = [f"{head.method} {head.path} HTTP/1.1".encode("ascii")]
+        lines += [
+            b"%b: %b" % header for header in self._forwarding.headers(head, exchange.request.peer, exchange.request_id)
+        ]
+        if head.chunked:
+            framed = b"Content-Length: %d" % len(body) if isinstance(body, bytes) else b"Transfer-Encoding: chunked"
+            lines.append(framed)
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _note_failure(self, target: Endpoint, reason: TargetFailed | str) -> None:
+        if isinstance(reason, NotConnected) and reason.own_fault:
+            return
+        proven = isinstance(reason, NotConnected)
+        hold_s = self._spread.ejections.note_failure(target, now=self._clock(), proven=proven)
+        if hold_s is not None:
+            self._metrics.ejections.inc()
+            why = reason if isinstance(reason, str) else type(reason).__name__
+            log.warning("target.ejected", target=str(target), hold_s=hold_s, reason=why)
 
     def _note(self, exchange: "_Exchange", seconds: float) -> None:
         unanswered = CLIENT_CLOSED if exchange.client_gone else HTTPStatus.INTERNAL_SERVER_ERROR.value
         status = exchange.response.status or unanswered
-        self._metrics.requests.labels(str(status)).inc()
-        self._metrics.seconds.observe(seconds)
-        if self._log_requests:
-            log.info(
-                "request",
-                method=exchange.request.head.method,
-                path=exchange.request.head.path.partition("?")[0][:LOGGED_PATH],
-                status=status,
-                target=str(exchange.target) if exchange.target is not None else None,
-                peer=exchange.request.peer,
-                request_id=exchange.request_id,
-                received=exchange.request.body.received,
-                sent=exchange.response.sent,
-                ms=round(seconds * 1000, 1),
+        self._metrics.note_request(status, seconds)
+        if self._access_log is not None:
+            head = exchange.request.head
+            self._access_log.note(
+                AccessLine(
+                    timestamp=self._access_log.now(),
+                    method=head.method,
+                    path=head.path.partition("?")[0][:LOGGED_PATH],
+                    status=status,
+                    target=str(exchange.target) if exchange.target is not None else None,
+                    attempts=exchange.attempts,
+                    peer=exchange.request.peer,
+                    request_id=exchange.request_id,
+                    trace_id=trace_id(head),
+                    received=exchange.request.body.received,
+                    sent=exchange.response.sent,
+                    ms=round(seconds * 1000, 1),
+                )
             )
 
 
@@ -187,6 +222,7 @@ class _Exchange:
     response: Response
     request_id: str
     target: Endpoint | None = None  # that was tried last
+    attempts: int = 0
     client_gone: bool = False
     _whole: bytes | None = None
 
@@ -197,6 +233,12 @@ class _Exchange:
         if self._whole is None:
             self._whole = self.request.body.whole()
         return self._whole if self._whole is not None else self.request.body.parts()
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether the same may be sent again although it may have arrived, and is still here to be sent."""
+        head = self.request.head
+        return head.method in IDEMPOTENT_METHODS and (not head.has_body or self._whole is not None)
 
     async def tell(self, problem: Problem) -> None:
         """Answer with a problem instead of a target's answer."""
@@ -214,46 +256,45 @@ class _Failure:
     retry: RetryReason | None  # why another target may be tried; None when none may
 
 
-async def _relay(answer: aiohttp.ClientResponse, exchange: _Exchange) -> None:
-    """Pass a target's answer on, no faster than the client reads it."""
-    length = answer.headers.get("Content-Length")
-    exchange.response.start(
-        answer.status,
-        answer.reason or "",
-        _answer_headers(answer.raw_headers, exchange.request_id),
-        length=int(length) if length is not None else None,
-    )
-    async for part in answer.content.iter_any():
-        await exchange.response.write(part)
-    exchange.response.finish()
+async def _relay(answer: Answer, connection: TargetConnection, exchange: _Exchange) -> None:
+    """Pass a target's answer on part by part, no faster than the client reads it."""
+    response = exchange.response
+    response.start(answer.status, answer.reason, _answer_headers(answer, exchange.request_id), length=answer.length)
+    whole = connection.take_whole()
+    if whole is not None:
+        await response.write(whole)
+    else:
+        async for part in connection.parts():
+            await response.write(part)
+    response.finish()
 
 
-def _answer_headers(headers: Iterable[Header], request_id: str) -> list[Header]:
-    kept = [(name, value) for name, value in end_to_end(headers) if name.lower() not in FRAMED_ANEW]
-    return [*kept, (REQUEST_ID, request_id.encode("ascii"))]
+def _answer_headers(answer: Answer, request_id: str) -> Iterable[Header]:
+    kept = [(name, value) for name, value in end_to_end(answer.headers) if name.lower() not in FRAMED_ANEW]
+    kept.append((REQUEST_ID, request_id.encode("ascii")))
+    return kept
 
 
-def _judge(error: Exception, target: Endpoint, request: Request) -> _Failure:
+def _judge(error: TargetFailed, target: Endpoint, exchange: _Exchange) -> _Failure:
     """Return what an attempt's failure means for the client, and whether another target may be tried."""
-    match request.body.failure:
-        case RequestRefused(problem=problem):
-            return _Failure(problem, retry=None)
-        case ClientGone() as gone:
-            raise gone
     match error:
-        case aiohttp.ConnectionTimeoutError():
+        case NotConnected(own_fault=True):
+            full = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "there are too many connections", retry_after_s=1)
+            return _Failure(full, retry=None)
+        case NotConnected(in_time=False):
             slow = f"no connection to {target} within {CONNECT_S:g} s"
             return _Failure(Problem(HTTPStatus.GATEWAY_TIMEOUT, slow), retry="connect")
-        case aiohttp.ClientConnectorError():
+        case NotConnected():
             return _Failure(Problem(HTTPStatus.BAD_GATEWAY, f"no connection to {target}"), retry="connect")
-        case TimeoutError():
+        case TargetSilent():
             return _Failure(Problem(HTTPStatus.GATEWAY_TIMEOUT, f"{target} did not answer in time"), retry=None)
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+        case ConnectionLost(answered=False):
             lost = Problem(HTTPStatus.BAD_GATEWAY, f"{target} closed the connection without an answer")
-            return _Failure(lost, retry="lost" if _may_repeat(request.head) else None)
+            return _Failure(lost, retry="lost" if exchange.may_repeat else None)
+        case ConnectionLost():
+            broken = f"{target} closed the connection in the middle of its answer"
+            return _Failure(Problem(HTTPStatus.BAD_GATEWAY, broken), retry=None)
+        case AnswerInvalid():
+            return _Failure(Problem(HTTPStatus.BAD_GATEWAY, f"{target} did not answer in HTTP: {error}"), retry=None)
         case _:
-            return _Failure(Problem(HTTPStatus.BAD_GATEWAY, f"{target} did not answer in HTTP"), retry=None)
-
-
-def _may_repeat(head: RequestHead) -> bool:
-    return head.method in IDEMPOTENT_METHODS and not head.has_body
+            return _Failure(Problem(HTTPStatus.BAD_GATEWAY, f"{target} did not answer"), retry=None)

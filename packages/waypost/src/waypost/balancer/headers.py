@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from waypost.balancer.requests import Header, RequestHead
 
-__all__ = ["REQUEST_ID", "Forwarding", "end_to_end", "request_id"]
+__all__ = ["REQUEST_ID", "Forwarding", "end_to_end", "request_id", "trace_id"]
 
 Network = IPv4Network | IPv6Network
 
@@ -24,7 +24,9 @@ FORWARDED: Final = frozenset(
     b"forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-real-ip".split()
 )
 OURS: Final = frozenset((b"host", b"expect", b"x-request-id"))  # made anew for the target
+IMITABLE: Final = HOP_BY_HOP | FORWARDED | OURS | {b"content-length"}
 REQUEST_ID: Final = b"X-Request-Id"
+TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 USABLE_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")  # nothing that could break a log or a header
 
 
@@ -49,6 +51,16 @@ def request_id(head: RequestHead) -> str:
     return uuid4().hex
 
 
+def trace_id(head: RequestHead) -> str | None:
+    """Return the trace that the request belongs to (W3C Trace Context section 3.2), for the log; it is passed on as is.
+
+    The balancer starts no trace by itself: whether one is recorded is for whoever starts it to decide.
+    """
+    given = head.values(b"traceparent")
+    found = TRACEPARENT.fullmatch(given[0]) if len(given) == 1 else None
+    return found[1].decode("ascii") if found is not None else None
+
+
 @dataclass(frozen=True, slots=True)
 class Forwarding:
     """What a target is told about the client.
@@ -61,12 +73,12 @@ class Forwarding:
     trusted: Sequence[Network] = ()
 
     def headers(self, head: RequestHead, peer: str, request_id: str) -> list[Header]:
-        """Return the headers of the request as it goes to a target."""
+        """Return the headers of the request as it goes to a target, but for how its body is framed."""
         believed = self._is_trusted(peer)
         kept = [
             (name, value)
             for name, value in end_to_end(head.headers)
-            if name.lower() not in OURS and (believed or name.lower() not in FORWARDED)
+            if not _imitates(name) and name.lower() not in OURS and (believed or name.lower() not in FORWARDED)
         ]
         present = {name.lower() for name, _ in kept}
         chain = [value for name, value in kept if name.lower() == b"x-forwarded-for"]
@@ -87,3 +99,8 @@ class Forwarding:
             return False
         address: IPv4Address | IPv6Address = ip_address(peer)
         return any(address in network for network in self.trusted)
+
+
+def _imitates(name: bytes) -> bool:
+    """Return whether a target behind CGI or WSGI, to whom ``X_Real_Ip`` is ``X-Real-Ip``, takes it for one of ours."""
+    return b"_" in name and name.lower().replace(b"_", b"-") in IMITABLE

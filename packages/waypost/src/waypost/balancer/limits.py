@@ -17,6 +17,7 @@ class Limits:
     head_s: float = 10.0  # from the first byte of a head to its end, and from the connection to the first byte
     body_idle_s: float = 30.0  # without a byte of the body, while the target waits for one
     stall_s: float = 200.0  # without a byte to or from the target: above what its own time-outs and retries add up to
+    half_closed_s: float = 2.0  # without a byte of the answer, once the client closed its side: most that do have gone
     write_idle_s: float = 30.0  # without the client reading, while its answer waits
     idle_s: float = 75.0  # between two requests
     linger_s: float = 2.0  # for a refused client to read why, before its connection is cut
@@ -30,6 +31,7 @@ class Phase(Enum):
     HEAD = auto()  # the rest of a head
     BODY = auto()  # more of a body that is wanted
     SERVING = auto()  # the target
+    HALF_CLOSED = auto()  # the target, for a client that closed its side
     WRITING = auto()  # the client to read
     LINGERING = auto()  # the client to read the refusal and close
 
@@ -42,6 +44,7 @@ def is_overdue(phase: Phase, *, since: float, now: float, limits: Limits) -> boo
         Phase.HEAD: limits.head_s,
         Phase.BODY: limits.body_idle_s,
         Phase.SERVING: limits.stall_s,
+        Phase.HALF_CLOSED: limits.half_closed_s,
         Phase.WRITING: limits.write_idle_s,
         Phase.LINGERING: limits.linger_s,
     }[phase]

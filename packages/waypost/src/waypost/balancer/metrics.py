@@ -16,8 +16,14 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 class Metrics:
     """The balancer's metrics, in a collection of their own."""
 
-    def __init__(self, *, targets: Callable[[], float], told_ago_s: Callable[[], float]) -> None:
-        """Read two gauges when asked: the number of targets, and the age of the list of them."""
+    def __init__(
+        self,
+        *,
+        targets: Callable[[], float],
+        told_ago_s: Callable[[], float],
+        usable: Callable[[], float] = lambda: 0,
+    ) -> None:
+        """Read three gauges when asked: the number of targets, the age of the list, and how many of them are used."""
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "waypost_balancer_requests", "Requests answered, by status.", ["status"], registry=self._registry
@@ -35,6 +41,18 @@ class Metrics:
             ["reason"],
             registry=self._registry,
         )
+        self.ejections = Counter(
+            "waypost_balancer_ejections",
+            "Targets passed over for a while because they failed.",
+            registry=self._registry,
+        )
+        self._by_status: dict[int, Counter] = {}
+        in_use = Gauge(
+            "waypost_balancer_targets_usable",
+            "Targets that neither the balancer's own checks nor their failures have taken out of use.",
+            registry=self._registry,
+        )
+        in_use.set_function(usable)
         healthy = Gauge("waypost_balancer_targets", "Healthy targets that are known.", registry=self._registry)
         healthy.set_function(targets)
         told = Gauge(
@@ -43,6 +61,14 @@ class Metrics:
             registry=self._registry,
         )
         told.set_function(told_ago_s)
+
+    def note_request(self, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        counter = self._by_status.get(status)
+        if counter is None:
+            counter = self._by_status[status] = self.requests.labels(str(status))
+        counter.inc()
+        self.seconds.observe(seconds)
 
     def text(self) -> bytes:
         """Return all of them in Prometheus's text format."""

@@ -11,7 +11,7 @@ from waypost.balancer.connection import ClientConnection, Handler
 from waypost.balancer.limits import Limits
 from waypost.balancer.problems import Problem
 
-__all__ = ["serve"]
+__all__ = ["CONNECTIONS", "serve"]
 
 BACKLOG: Final = 1024
 CHECK_S: Final = 0.25  # seconds between two looks at the clock of each connection
@@ -30,19 +30,19 @@ async def serve(
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until ``stop`` is set: then accept nobody, end what is under way within ``grace_s``, and cut the rest."""
-    open_connections: set[ClientConnection] = set()
+    open_connections: dict[ClientConnection, None] = {}  # the oldest first
     all_closed = asyncio.Event()
 
     def ended(connection: ClientConnection) -> None:
-        open_connections.discard(connection)
+        open_connections.pop(connection, None)
         if not open_connections:
             all_closed.set()
 
     def accept() -> asyncio.Protocol:
-        if len(open_connections) >= connections:
+        if len(open_connections) >= connections and not _make_room(open_connections):
             return _Full()
         connection = ClientConnection(handler, limits, ended=ended)
-        open_connections.add(connection)
+        open_connections[connection] = None
         all_closed.clear()
         return connection
 
@@ -72,6 +72,15 @@ async def serve(
         for connection in tuple(open_connections):
             connection.abort()
         await asyncio.gather(watching, return_exceptions=True)
+
+
+def _make_room(open_connections: dict[ClientConnection, None]) -> bool:
+    """Cut the oldest connection without a request, so that idle ones cannot keep others out; return whether one was."""
+    oldest = next((each for each in open_connections if each.is_waiting), None)
+    if oldest is not None:
+        del open_connections[oldest]  # it is closed a moment later
+        oldest.abort()
+    return oldest is not None
 
 
 class _Full(asyncio.Protocol):

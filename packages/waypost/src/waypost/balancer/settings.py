@@ -1,11 +1,13 @@
 """What the environment decides about the balancer."""
 
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
+from waypost.balancer.checks import CheckPolicy
 from waypost.balancer.limits import Limits
 from waypost.component import inherited_socket
 
@@ -18,7 +20,10 @@ SERVICE: Final = "WAYPOST_BALANCER_SERVICE"
 REGISTRY: Final = "AWS_ENDPOINT_URL_SERVICEDISCOVERY"
 ACCESS_LOG: Final = "WAYPOST_BALANCER_ACCESS_LOG"
 BODY_BYTES: Final = "WAYPOST_BALANCER_BODY_BYTES"
+CHECK_PATH: Final = "WAYPOST_BALANCER_CHECK_PATH"
 TRUSTED_PROXIES: Final = "WAYPOST_BALANCER_TRUSTED_PROXIES"
+
+PATH: Final = re.compile(r"/[!-~]*")  # printable ASCII without a space
 
 
 class SettingInvalid(Exception):
@@ -43,6 +48,7 @@ class BalancerSettings:
     registry_url: str | None  # None: AWS's own Cloud Map
     log_requests: bool = True
     limits: Limits = field(default_factory=Limits)
+    checks: CheckPolicy | None = field(default_factory=CheckPolicy)  # None: targets are not checked
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-… headers are believed
 
     @classmethod
@@ -60,6 +66,7 @@ class BalancerSettings:
             registry_url=environment.get(REGISTRY) or None,
             log_requests=_is_on(environment),
             limits=Limits(body_bytes=_body_bytes(environment)),
+            checks=_checks(environment),
             trusted_proxies=_networks(environment),
             listener=_socket(environment, LISTENER),
             admin_listener=_socket(environment, ADMIN_LISTENER),
@@ -85,6 +92,15 @@ def _body_bytes(environment: Mapping[str, str]) -> int:
     if not (value.isascii() and value.isdigit()):
         raise SettingInvalid(BODY_BYTES, f"{value!r} is not a number of bytes")
     return int(value)
+
+
+def _checks(environment: Mapping[str, str]) -> CheckPolicy | None:
+    path = environment.get(CHECK_PATH) or CheckPolicy().path
+    if path == "off":
+        return None
+    if not PATH.fullmatch(path):
+        raise SettingInvalid(CHECK_PATH, f"{path!r} is neither off nor a path such as /health")
+    return CheckPolicy(path=path)
 
 
 def _networks(environment: Mapping[str, str]) -> tuple[IPv4Network | IPv6Network, ...]:

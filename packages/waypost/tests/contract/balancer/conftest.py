@@ -1,6 +1,7 @@
 """A hand-written registry, targets and a balancer process, all on real sockets."""
 
 import asyncio
+import io
 import json
 import os
 import socket
@@ -11,6 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from waypost.balancer.access_log import AccessLog
+from waypost.balancer.forwarding import Forwarder
+from waypost.balancer.headers import Forwarding
+from waypost.balancer.limits import Limits
+from waypost.balancer.metrics import Metrics
+from waypost.balancer.server import serve
+from waypost.balancer.targets import Targets
+from waypost.balancer.upstream import Upstream
+from waypost.promise import PromiseLog
 from waypost_client import Endpoint
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -19,14 +29,32 @@ Listen = Callable[[Serve], Awaitable[Endpoint]]
 
 @pytest.fixture
 async def listen() -> AsyncIterator[Listen]:
-    """Start a server on a free port, and stop all of them in the end."""
+    """Start a server on a free port, and stop all of them in the end. Who hangs up on it costs one connection."""
+    handlers: set[asyncio.Task[None]] = set()
     async with AsyncExitStack() as servers:
 
         async def start(serve: Serve) -> Endpoint:
-            server = await servers.enter_async_context(await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20))
+            async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                task = asyncio.current_task()
+                assert task is not None
+                handlers.add(task)
+                try:
+                    await serve(reader, writer)
+                except (asyncio.IncompleteReadError, ConnectionError):
+                    pass
+                finally:
+                    handlers.discard(task)
+                    writer.close()
+
+            server = await servers.enter_async_context(
+                await asyncio.start_server(handle, "127.0.0.1", 0, limit=1 << 20)
+            )
             return Endpoint(*server.sockets[0].getsockname())
 
         yield start
+        for handler in tuple(handlers):
+            handler.cancel()
+        await asyncio.sleep(0)  # for each to close its connection
 
 
 @pytest.fixture
@@ -130,3 +158,52 @@ async def process(
             process.terminate()
         async with asyncio.timeout(20):
             assert await process.wait() == 0
+
+
+@pytest.fixture
+def log_file() -> io.BytesIO:
+    """Where the balancer of this process writes its access log."""
+    return io.BytesIO()
+
+
+@pytest.fixture
+def targets() -> Targets:
+    return Targets()
+
+
+@pytest.fixture
+def silence_s() -> float:
+    """How long a target may be silent, in seconds."""
+    return 60.0
+
+
+@pytest.fixture
+async def in_process(targets: Targets, silence_s: float, log_file: io.BytesIO) -> AsyncIterator[Endpoint]:
+    """A balancer in this process, over the targets that the test sets."""
+    stop = asyncio.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    endpoint = Endpoint(*listener.getsockname())
+    metrics = Metrics(targets=lambda: 0, told_ago_s=lambda: 0)
+    upstream = Upstream(silence_s=silence_s)
+    forward = Forwarder(
+        "api.example.com",
+        targets,
+        upstream,
+        forwarding=Forwarding(port=endpoint.port),
+        metrics=metrics,
+        promise=PromiseLog(None),
+        open_requests=10,
+        access_log=AccessLog(log_file),
+    )
+    serving = asyncio.create_task(serve(listener, forward, stop=stop, limits=Limits(body_bytes=1_000_000), grace_s=1))
+    yield endpoint
+    stop.set()
+    await serving
+    upstream.close()
+
+
+@pytest.fixture
+def nobody() -> Endpoint:
+    """An endpoint where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        return Endpoint(*closed.getsockname())

@@ -49,6 +49,7 @@ async def served(
         writer.close()
         return answer
 
+    ask.address = address  # type: ignore[attr-defined]
     yield ask
     stop.set()
     await serving
@@ -212,6 +213,35 @@ async def test_a_connection_too_many_is_told_so() -> None:
         answer = await ask()
     assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert b"retry-after: 1\r\n" in answer
+
+
+async def test_connections_without_a_request_keep_nobody_out() -> None:
+    async with served(connections=5) as ask:
+        host, port = ask.address  # type: ignore[attr-defined]
+        idle = [await asyncio.open_connection(host, port) for _ in range(20)]
+        for _, writer in idle:
+            writer.write(b"GET / HTT")
+        answers = [await ask(closing(GET)) for _ in range(5)]
+        for _, writer in idle:
+            writer.close()
+    assert all(answer.endswith(b"GET /a 0") for answer in answers)
+
+
+async def test_connections_with_a_request_are_not_cut_for_others() -> None:
+    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait(request: Request, response: Response) -> None:
+        arrived.release()
+        await go_on.wait()
+        await echo(request, response)
+
+    async with served(wait, connections=3) as ask:
+        held = [asyncio.create_task(ask(closing(GET))) for _ in range(3)]
+        for _ in held:
+            await arrived.acquire()
+        assert (await ask(GET)).startswith(b"HTTP/1.1 503 ")
+        go_on.set()
+        assert {(await each)[-8:] for each in held} == {b"GET /a 0"}
 
 
 async def test_an_error_of_the_handler_costs_one_request() -> None:

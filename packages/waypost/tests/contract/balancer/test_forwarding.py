@@ -1,17 +1,10 @@
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx2
 import pytest
 
-from waypost.balancer.forwarding import Forwarder, open_upstream
-from waypost.balancer.headers import Forwarding
-from waypost.balancer.limits import Limits
-from waypost.balancer.metrics import Metrics
-from waypost.balancer.server import serve
 from waypost.balancer.targets import Targets
-from waypost.promise import PromiseLog
 from waypost_client import Endpoint
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -21,53 +14,14 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @pytest.fixture
-def targets() -> Targets:
-    return Targets()
-
-
-@pytest.fixture
-def silence_s() -> float:
-    """How long a target may be silent, in seconds."""
-    return 60.0
-
-
-@pytest.fixture
-async def balancer(targets: Targets, silence_s: float) -> AsyncIterator[Endpoint]:
-    """A balancer in this process, over the targets that the test sets."""
-    stop = asyncio.Event()
-    listener = socket.create_server(("127.0.0.1", 0))
-    endpoint = Endpoint(*listener.getsockname())
-    metrics = Metrics(targets=lambda: 0, told_ago_s=lambda: 0)
-    async with open_upstream(silence_s=silence_s) as upstream:
-        forward = Forwarder(
-            "api.example.com",
-            targets,
-            upstream,
-            forwarding=Forwarding(port=endpoint.port),
-            metrics=metrics,
-            promise=PromiseLog(None),
-            log_requests=False,
-            open_requests=10,
-        )
-        serving = asyncio.create_task(
-            serve(listener, forward, stop=stop, limits=Limits(body_bytes=1_000_000), grace_s=1)
-        )
-        yield endpoint
-        stop.set()
-        await serving
+def balancer(in_process: Endpoint) -> Endpoint:
+    return in_process
 
 
 @pytest.fixture
 async def client(balancer: Endpoint) -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(base_url=f"http://{balancer}", trust_env=False) as client:
         yield client
-
-
-@pytest.fixture
-def nobody() -> Endpoint:
-    """An endpoint where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        return Endpoint(*closed.getsockname())
 
 
 def answering(answer: bytes, seen: list[bytes] | None = None) -> Serve:

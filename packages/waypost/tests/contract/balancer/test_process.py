@@ -96,7 +96,7 @@ async def test_its_own_pages_tell_how_it_is(
     healthy.append(await listen(name_yourself))
     await answers(client, until=str(healthy[0]).__eq__)
     async with httpx2.AsyncClient(base_url=f"http://{own_pages}", trust_env=False) as admin:
-        assert (await admin.get("/health")).json() == {"status": "ok", "targets": [str(healthy[0])]}
+        assert (await admin.get("/health")).json() == {"status": "ok", "targets": [str(healthy[0])], "left_out": []}
         metrics = (await admin.get("/metrics")).text
         assert (await admin.get("/other")).status_code == 404
         assert (await admin.post("/health")).status_code == 405

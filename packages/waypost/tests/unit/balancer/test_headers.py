@@ -2,7 +2,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from waypost.balancer.headers import Forwarding, end_to_end, request_id
+from waypost.balancer.headers import Forwarding, end_to_end, request_id, trace_id
 from waypost.balancer.limits import Limits
 from waypost.balancer.requests import Header, RequestHead, read_head
 
@@ -72,3 +72,36 @@ def test_a_request_id_that_is_missing_or_unusable_is_made(given: list[bytes]) ->
     made = {request_id(head(*((b"X-Request-Id", value) for value in given))) for _ in range(2)}
     assert len(made) == 2
     assert all(len(each) == 32 for each in made)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"X_Forwarded_For", b"x_real-ip", b"X_Request_Id", b"Transfer_Encoding", b"Content_Length", b"X_Forwarded-Proto"],
+)
+def test_a_header_that_cgi_takes_for_one_of_ours_is_not_passed_on(name: bytes) -> None:
+    trusting = Forwarding(port=8000, trusted=(ip_network("192.0.2.0/24"),))
+    assert name not in dict(trusting.headers(head((name, b"1")), "192.0.2.1", "r-1"))
+
+
+def test_other_headers_may_have_an_underscore() -> None:
+    assert (b"My_Own", b"1") in Forwarding(port=8000).headers(head((b"My_Own", b"1")), "192.0.2.1", "r-1")
+
+
+TRACE = b"0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.mark.parametrize(
+    ("given", "trace"),
+    [
+        ([b"00-" + TRACE + b"-b7ad6b7169203331-01"], TRACE.decode()),
+        ([b"01-" + TRACE + b"-b7ad6b7169203331-01-later"], TRACE.decode()),
+        ([], None),
+        ([b"ff-" + TRACE + b"-b7ad6b7169203331-01"], None),
+        ([b"00-" + b"0" * 32 + b"-b7ad6b7169203331-01"], None),
+        ([b"00-" + TRACE + b"-0000000000000000-01"], None),
+        ([b"nonsense"], None),
+        ([b"00-" + TRACE + b"-b7ad6b7169203331-01"] * 2, None),
+    ],
+)
+def test_the_trace_of_a_request_is_that_of_its_traceparent(given: list[bytes], trace: str | None) -> None:
+    assert trace_id(head(*((b"traceparent", value) for value in given))) == trace

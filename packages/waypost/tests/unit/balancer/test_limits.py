@@ -10,6 +10,7 @@ from waypost.balancer.limits import Limits, Phase, is_overdue
         (Phase.HEAD, 10),
         (Phase.BODY, 30),
         (Phase.SERVING, 200),
+        (Phase.HALF_CLOSED, 2),
         (Phase.WRITING, 30),
         (Phase.IDLE, 75),
         (Phase.LINGERING, 2),

@@ -4,6 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from waypost.balancer.checks import CheckPolicy
 from waypost.balancer.settings import BalancerSettings, SettingInvalid
 
 
@@ -41,11 +42,14 @@ def test_each_setting_has_a_variable(environment: dict[str, str]) -> None:
             "AWS_ENDPOINT_URL_SERVICEDISCOVERY": "http://127.0.0.1:8500",
             "WAYPOST_BALANCER_ACCESS_LOG": "off",
             "WAYPOST_BALANCER_BODY_BYTES": "1000",
+            "WAYPOST_BALANCER_CHECK_PATH": "/up",
             "WAYPOST_BALANCER_TRUSTED_PROXIES": "192.0.2.0/24, 2001:db8::/32",
         }
     )
     assert (settings.registry_url, settings.log_requests) == ("http://127.0.0.1:8500", False)
     assert settings.limits.body_bytes == 1000
+    assert settings.checks == CheckPolicy(path="/up")
+    assert read(environment | {"WAYPOST_BALANCER_CHECK_PATH": "off"}).checks is None
     assert settings.trusted_proxies == (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
 
 
@@ -60,6 +64,9 @@ def test_each_setting_has_a_variable(environment: dict[str, str]) -> None:
         ("WAYPOST_BALANCER_SERVICE", ""),
         ("WAYPOST_BALANCER_ACCESS_LOG", "yes"),
         ("WAYPOST_BALANCER_BODY_BYTES", "-1"),
+        ("WAYPOST_BALANCER_CHECK_PATH", "health"),
+        ("WAYPOST_BALANCER_CHECK_PATH", "/a b"),
+        ("WAYPOST_BALANCER_CHECK_PATH", "/a\r\nX: y"),
         ("WAYPOST_BALANCER_TRUSTED_PROXIES", "192.0.2.1/24"),
     ],
 )
