@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -70,15 +71,19 @@ def _running_cluster(binaries: Path) -> Iterator[Cluster]:
             run("pg_ctl", "stop", "--pgdata", data, "--mode=immediate")
 
 
+def missing(what: str) -> NoReturn:
+    """Skip a test for want of a program; in CI that is a failure, so that nothing is skipped unseen."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing; .ci/run installs it")
+    pytest.skip(f"{what} is missing")
+
+
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[Cluster]:
     """A PostgreSQL server for the whole run."""
     binaries = _find_binaries()
     if binaries is None:
-        reason = "no PostgreSQL server is installed (apt-get install postgresql)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("PostgreSQL's server")
     with _running_cluster(binaries) as cluster:
         yield cluster
 

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     service_instance: str = ""  # the registered instance id, by which the log and the claims name this process
 
     database_url: str = "sqlite:///omnichannel.db"
-    stream_url: str = "sql:"
+    stream_url: str = "sql:"  # or kinesis://name?endpoint_url=…
 
     omnichannel_auth: Literal["on", "off"] = "on"  # off: no key is asked for; only for an API that nobody else reaches
 

@@ -1,13 +1,16 @@
 """Ringing within a transaction: what makes a delivery due and the hint that says so are committed together."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.tables import stream_counter, stream_hint
 
-__all__ = ["ring"]
+__all__ = ["BACKLOG", "ring", "room"]
+
+BACKLOG: Final = 10_000  # hints that may wait to be heard before no more deliveries are queued by their time
 
 
 async def ring(connection: AsyncConnection, ids: Sequence[str], *, now_ms: int) -> None:
@@ -25,3 +28,13 @@ async def ring(connection: AsyncConnection, ids: Sequence[str], *, now_ms: int) 
         insert(stream_hint),
         [{"number": number, "delivery_id": each, "rung_at": now_ms} for number, each in enumerate(ids, first)],
     )
+
+
+async def room(connection: AsyncConnection) -> int:
+    """Return how many more hints may be rung by whoever can wait: deliveries that are due stay due meanwhile.
+
+    Counted by the ends of the numbers: what has been heard is deleted from the front.
+    """
+    ends = (await connection.execute(select(func.min(stream_hint.c.number), func.max(stream_hint.c.number)))).one()
+    waiting = 0 if ends[0] is None else ends[1] - ends[0] + 1
+    return max(0, BACKLOG - waiting)

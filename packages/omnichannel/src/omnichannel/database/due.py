@@ -5,10 +5,11 @@ Each statement locks what it finds and passes over what another scheduler has lo
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.rows import from_ms
+from omnichannel.database.stream_tables import stream_shard
 from omnichannel.database.tables import QUEUED, SENDING, WAITING, delivery, stream_hint
 from omnichannel.messages.model import Channel, DeliveryStatus
 from omnichannel.messages.verdict import Attempt
@@ -80,12 +81,13 @@ async def lock_lapsed(connection: AsyncConnection, *, now_ms: int, limit: int) -
 async def queue_unheard(connection: AsyncConnection, *, rung_before_ms: int, now_ms: int, limit: int) -> list[str]:
     """Note as rung now those queued deliveries whose hint has been lost; return their ids.
 
-    Lost means: rung that long ago, and before the oldest hint that is still to be heard. A hint in a backlog is not
-    lost but late, and ringing again would only lengthen the backlog.
+    Lost means: rung that long ago, and before the oldest hint that is still to be heard, here or in a shard of a stream
+    elsewhere. A hint in a backlog is not lost but late, and ringing again would only lengthen the backlog.
     """
     oldest = select(stream_hint.c.rung_at).order_by(stream_hint.c.number).limit(1)
     oldest_ms: int | None = (await connection.execute(oldest)).scalar_one_or_none()
-    before_ms = rung_before_ms if oldest_ms is None else min(rung_before_ms, oldest_ms)
+    heard_ms: int | None = (await connection.execute(select(func.min(stream_shard.c.heard_until)))).scalar_one()
+    before_ms = min(each for each in (rung_before_ms, oldest_ms, heard_ms) if each is not None)
     lost = (
         select(delivery.c.id)
         .where(QUEUED, delivery.c.rung_at < before_ms)

@@ -13,7 +13,7 @@ from typing import Final
 from omnichannel.database import claims as claim_rows
 from omnichannel.database import due as due_rows
 from omnichannel.database import message_rows
-from omnichannel.database.doorbell import ring
+from omnichannel.database.doorbell import ring, room
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import InvalidCursor
 from omnichannel.database.group_commit import GroupCommit
@@ -91,9 +91,11 @@ class Store:
     async def dispatch_due(self, *, now: datetime, limit: int = 500) -> tuple[str, ...]:
         """Queue up to ``limit`` deliveries whose time has come, ring for them, and return their ids, longest due first.
 
-        Of several callers at once each gets other deliveries.
+        Of several callers at once each gets other deliveries. None while the stream holds as much as it may: the
+        workers do not keep up, and what is due waits in its place.
         """
         async with self._database.write() as connection:
+            limit = min(limit, await room(connection))
             queued = await due_rows.queue_due(connection, now_ms=to_ms(now), limit=limit)
             ids = tuple(each.delivery_id for each in queued)
             await message_rows.update_statuses(connection, {each.message_id for each in queued})

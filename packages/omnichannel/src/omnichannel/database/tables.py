@@ -118,4 +118,5 @@ stream_position: Final = Table(
     metadata,
     Column("consumer_group", String(64), primary_key=True),
     Column("number", BigInteger, nullable=False),  # the last hint that the group has dealt with
+    Column("heard_at", BigInteger, nullable=False, server_default="0"),  # when a member of it was last there
 )

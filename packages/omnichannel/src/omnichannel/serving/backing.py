@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +13,8 @@ from omnichannel.messages.retry import RetryPolicy
 from omnichannel.serving.health import Health
 from omnichannel.serving.pauses import done_before
 from omnichannel.settings import Settings, SettingsInvalid
+from omnichannel.stream.opened import InvalidStreamUrl, open_stream
 from omnichannel.stream.protocol import Stream
-from omnichannel.stream.sql import SqlStream
 
 __all__ = ["WORKERS", "Backing", "open_backing", "open_database"]
 
@@ -34,7 +34,7 @@ class Backing:
 
     def health(self) -> Health:
         """Return the health pages of a service that needs all of this."""
-        return Health({"database": self.database.ping, "stream": self._listen})
+        return Health({"database": self.database.ping, "stream": self.stream.ping})
 
     async def prepare(self, health: Health, *, stop: asyncio.Event) -> None:
         """Wait for the database, bring its tables up to date, and let the service be ready. Returns early at ``stop``.
@@ -42,6 +42,7 @@ class Backing:
         :raises DatabaseUnavailable: it stayed away for too long.
         """
         if await done_before(stop, self._migrate()):
+            await self.stream.start()
             health.started()
 
     async def _migrate(self) -> None:
@@ -50,9 +51,6 @@ class Backing:
         ):
             with attempt:
                 await self.database.migrate()
-
-    async def _listen(self) -> None:
-        await self.stream.hints(WORKERS, limit=1)
 
 
 def open_database(settings: Settings) -> Database:
@@ -72,8 +70,6 @@ async def open_backing(settings: Settings) -> AsyncIterator[Backing]:
 
     :raises SettingsInvalid: DATABASE_URL or STREAM_URL names nothing that can be used.
     """
-    if settings.stream_url.removesuffix("//") != "sql:":
-        raise SettingsInvalid((f"STREAM_URL: {settings.stream_url!r} names no stream that there is; set it to sql:",))
     database = open_database(settings)
     retry = RetryPolicy(
         base_s=settings.omnichannel_retry_base_s,
@@ -81,6 +77,14 @@ async def open_backing(settings: Settings) -> AsyncIterator[Backing]:
         max_attempts=settings.omnichannel_retry_attempts,
     )
     try:
-        yield Backing(database, Store(database, retry=retry), SqlStream(database))
+        async with _opened_stream(settings, database) as stream:
+            yield Backing(database, Store(database, retry=retry), stream)
     finally:
         await database.close()
+
+
+def _opened_stream(settings: Settings, database: Database) -> AbstractAsyncContextManager[Stream]:
+    try:
+        return open_stream(settings.stream_url, database)
+    except InvalidStreamUrl as exc:
+        raise SettingsInvalid((f"STREAM_URL: {exc}",)) from exc

@@ -1,1 +1,1 @@
-"""The event stream: how a worker hears that a delivery is due."""
+"""The event stream: the doorbell that tells the workers what is due; in the database, or on Kinesis."""

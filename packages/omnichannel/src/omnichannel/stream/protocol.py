@@ -35,6 +35,14 @@ class Hints:
 class Stream(Protocol):
     """A durable stream of hints. Each method may raise StreamUnavailable, and may be tried again after it."""
 
+    async def start(self) -> None:
+        """Begin what the stream does in the background. The tables are there from now on; call it once."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the stream answers."""
+        ...
+
     async def ring(self, ids: Sequence[str], *, now: datetime) -> None:
         """Let every group hear these ids. They are durable when this returns.
 

@@ -40,7 +40,7 @@ def test_help_names_every_command() -> None:
         ("api", {"SERVICE_NAMESPACE": ""}, 2, "SERVICE_NAMESPACE"),
         ("worker", {"SMTP_URL": "mail.example.com"}, 2, "SMTP_URL"),
         ("worker", {"DATABASE_URL": "mysql://example.com/x"}, 2, "DATABASE_URL"),
-        ("scheduler", {"STREAM_URL": "kinesis://publisher"}, 2, "STREAM_URL"),
+        ("scheduler", {"STREAM_URL": "kafka://publisher"}, 2, "STREAM_URL"),
         ("scheduler", {"SERVICE_ADDRESS": "192.0.2.1", "SERVICE_PORT": "8080"}, 5, "192.0.2.1:8080"),
     ],
 )
