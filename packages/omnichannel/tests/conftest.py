@@ -61,6 +61,7 @@ def _running_cluster(binaries: Path) -> Iterator[Cluster]:
         directory = Path(name)  # short: a socket's path has room for 107 bytes
         if as_postgres:
             shutil.chown(directory, "postgres", "postgres")
+        directory.chmod(0o755)  # whoever knows the socket may use it, from another user namespace too
         data, log = str(directory / "data"), str(directory / "log")
         run("initdb", "--pgdata", data, "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
         settings = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off -c max_connections=200"
