@@ -1,19 +1,20 @@
 """The command ``waypost``: run a platform, and look after the one that runs.
 
-Exit codes: 0 done; 1 something did not start, or was refused; 2 a flag or the manifest cannot be used; 5 a port or the
-state directory is in use.
+Exit codes: 0 done; 1 failed; 2 a flag or the manifest cannot be used; 3 not found; 4 denied; 5 in use, or something
+else is under way; 6 nobody answers; 7 not in time.
 """
 
 import re
 import sys
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
 from waypost.catalog.quotas import Quotas
+from waypost.cli import platform_commands
+from waypost.cli.options import StateDir
 from waypost.settings import ListenAddress, PlatformSettings, parse_relaxations, parse_task_network
 
 __all__ = ["app"]
@@ -27,17 +28,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-StateDir = Annotated[
-    Path, typer.Option("--state-dir", envvar="WAYPOST_STATE_DIR", help="Where the platform keeps its state.")
-]
-
-
-class Output(StrEnum):
-    """How a list is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 @app.command()
@@ -102,30 +92,6 @@ def up(
     sys.exit(exit_code_of(run_in_foreground(manifest, settings)))
 
 
-@app.command()
-def tasks(
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to print them.")] = Output.TABLE,
-    state_dir: StateDir = Path("var"),
-) -> None:
-    """List the tasks of the running platform."""
-    from waypost.cli.outcome import exit_code_of
-    from waypost.cli.remote import print_tasks
-
-    sys.exit(exit_code_of(print_tasks(state_dir, as_json=output is Output.JSON)))
-
-
-@app.command()
-def stop(
-    target: Annotated[str, typer.Argument(metavar="SERVICE|INSTANCE", help="A service, or the id of one task.")],
-    state_dir: StateDir = Path("var"),
-) -> None:
-    """Drain and stop tasks, and leave their places empty. Returns once their processes are gone."""
-    from waypost.cli.outcome import exit_code_of
-    from waypost.cli.remote import stop_tasks
-
-    sys.exit(exit_code_of(stop_tasks(state_dir, target)))
-
-
 def _parsed(flag: str, parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
@@ -137,3 +103,6 @@ def _parse_account(text: str) -> str:
     if not re.fullmatch(r"[0-9]{12}", text):
         raise ValueError(f"{text!r} is not 12 digits")
     return text
+
+
+platform_commands.register(app)

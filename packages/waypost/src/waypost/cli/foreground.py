@@ -1,6 +1,7 @@
 """``waypost up``: one platform in the foreground."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from waypost.settings import PlatformSettings
@@ -15,4 +16,4 @@ __all__ = ["run_in_foreground"]
 async def run_in_foreground(manifest: Path, settings: PlatformSettings) -> None:
     """Run a platform to its end. Raises PlatformError."""
     os.environ.update(with_aws_defaults(os.environ))  # the SDK reads region and keys from there
-    await run_platform(load_manifest(manifest), settings, inherited=dict(os.environ), report=Report())
+    await run_platform(partial(load_manifest, manifest), settings, inherited=dict(os.environ), report=Report())

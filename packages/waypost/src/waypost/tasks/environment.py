@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from waypost.settings import ListenAddress
-from waypost.tasks.manifest import Manifest, ServiceSpec
+from waypost.tasks.manifest import Manifest, Program
 from waypost_client.endpoint import Endpoint
 
 __all__ = ["INSTANCE", "Surroundings", "fingerprint", "task_environment", "with_aws_defaults"]
@@ -49,29 +49,44 @@ def with_aws_defaults(inherited: Mapping[str, str]) -> dict[str, str]:
 
 
 def task_environment(
-    surroundings: Surroundings, spec: ServiceSpec, endpoint: Endpoint, instance: str, *, inherited: Mapping[str, str]
+    surroundings: Surroundings,
+    program: Program,
+    endpoint: Endpoint | None,
+    instance: str,
+    *,
+    inherited: Mapping[str, str],
+    secrets: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return the whole environment of one task."""
+    """Return the whole environment of one task, or of a job, which has no endpoint."""
     environment = with_aws_defaults(inherited)
     environment.pop("WAYPOST_DATABASE_URL", None)  # the registry's own, perhaps with its password
     environment["PATH"] = f"{surroundings.programs}:{environment.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
     environment.setdefault("PYTHONUNBUFFERED", "1")  # what a task prints is in its log, also if it is killed
     for name, value in _defaults(surroundings).items():
         environment.setdefault(name, value)
-    environment.update(spec.environment)
+    environment.update(program.environment)
+    environment.update(secrets)
     environment |= _contract(surroundings)
-    environment |= {"SERVICE_ADDRESS": endpoint.address, "SERVICE_PORT": str(endpoint.port), INSTANCE: instance}
+    environment[INSTANCE] = instance
+    if endpoint is not None:
+        environment |= {"SERVICE_ADDRESS": endpoint.address, "SERVICE_PORT": str(endpoint.port)}
     return environment
 
 
-def fingerprint(spec: ServiceSpec, environment: Mapping[str, str], surroundings: Surroundings) -> str:
+def fingerprint(program: Program, environment: Mapping[str, str], surroundings: Surroundings) -> str:
     """Return a digest of what a task was started with, apart from what is its own or its platform's terminal's.
 
     A task that outlived its supervisor stays only if the next one would start it in the same way.
     """
-    told = {*dict(spec.environment), *_defaults(surroundings), *_contract(surroundings)}
+    told = {
+        *dict(program.environment),
+        *dict(program.secrets),
+        *_defaults(surroundings),
+        *_contract(surroundings),
+    }
     known = {name: environment.get(name) for name in sorted(told) if name not in OF_ONE_TASK}
-    text = json.dumps([spec.command, str(surroundings.manifest.folder), known])
+    folder = surroundings.manifest.folder / program.working_directory
+    text = json.dumps([program.command, str(folder), program.limits.given, known])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -5,14 +5,15 @@
     PlatformError
     ├── ManifestInvalid     exit 2   a key of the manifest, or a flag, cannot be used
     ├── InUse               exit 5   a port, or the state directory, belongs to somebody else
-    ├── StartFailed         exit 1   a task or a part of the platform did not come up
-    ├── NotRunning          exit 1   no platform answers (waypost.tasks.control)
-    └── NotPossible         exit 1   the platform cannot do what it was asked to (waypost.tasks.control)
+    ├── StartFailed         exit 1   a task, a job or a part of the platform did not come up
+    ├── DeployFailed        exit 1   the new version was rolled back (waypost.tasks.deploys)
+    ├── Busy                exit 5   something else is being done with the service (waypost.tasks.deploys)
+    ├── NoSuchTask          exit 3   no service, job or task has that name or id (waypost.tasks.supervisor)
+    ├── NotRunning          exit 6   no platform answers (waypost.tasks.control)
+    └── NotPossible                  what a running platform has answered, with its exit code (waypost.tasks.control)
 
 Each is one line: what is wrong, then how to mend it.
 """
-
-from typing import ClassVar
 
 __all__ = ["InUse", "ManifestInvalid", "PlatformError", "StartFailed"]
 
@@ -20,7 +21,7 @@ __all__ = ["InUse", "ManifestInvalid", "PlatformError", "StartFailed"]
 class PlatformError(Exception):
     """What is wrong, how to mend it, and the last lines of the log that shows it, if there is one."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, problem: str, mend: str, log_tail: str = "") -> None:
         super().__init__(problem, mend, log_tail)

@@ -3,18 +3,27 @@
 from pathlib import Path
 from typing import Final
 
-__all__ = ["read_tail"]
+__all__ = ["read_lines", "read_tail"]
 
 LINES: Final = 8
-MOST_READ: Final = 8192  # octets
+OCTETS: Final = 8192
+LINE: Final = 1024  # octets that a line is taken to have, at most, when many are read
 
 
 def read_tail(path: Path) -> str:
     """Return the last lines of a log; empty if there is none."""
+    return "\n".join(line for line in _read(path, OCTETS)[-LINES:] if line.strip())
+
+
+def read_lines(path: Path, count: int) -> list[str]:
+    """Return so many of the last lines of a log; none if there is none."""
+    return _read(path, count * LINE)[-count:] if count else []
+
+
+def _read(path: Path, octets: int) -> list[str]:
     try:
         with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - MOST_READ))
-            text = log.read().decode("utf-8", "replace")
+            log.seek(max(0, path.stat().st_size - octets))
+            return log.read().decode("utf-8", "replace").splitlines()
     except OSError:
-        return ""
-    return "\n".join(line for line in text.splitlines()[-LINES:] if line.strip())
+        return []

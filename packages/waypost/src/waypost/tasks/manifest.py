@@ -7,29 +7,57 @@
     [balancer]
     service = "api"
 
+    [jobs.migrate]
+    command = ["omnichannel", "db", "upgrade"]
+
     [services.api]
     command = ["omnichannel", "api"]
     count = 2
+    depends_on = ["migrate"]
     ready = "/health/ready"
     health = { path = "/health", interval_ms = 500, timeout_ms = 1000, rise = 1, fall = 2 }
 
 Relative paths, in commands too, start at the manifest's folder.
 """
 
-import difflib
-import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Protocol
 
 from waypost.tasks.errors import ManifestInvalid
+from waypost.tasks.toml_table import (
+    LABEL,
+    Table,
+    command_line,
+    domain_name,
+    http_path,
+    integer,
+    names_of,
+    one_of,
+    path_text,
+    paths_by_variable,
+    record_types,
+    seconds,
+    variables,
+)
 
-__all__ = ["Balancer", "HealthSpec", "Manifest", "ServiceSpec", "load_manifest", "parse_manifest"]
+__all__ = [
+    "Balancer",
+    "DeploySpec",
+    "HealthSpec",
+    "JobSpec",
+    "Limits",
+    "LogSpec",
+    "Manifest",
+    "Program",
+    "ServiceSpec",
+    "load_manifest",
+    "parse_manifest",
+]
 
-LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-RECORDS: Final = ("A", "SRV")  # AAAA: tasks have IPv4 addresses; CNAME: they have no other name
+MOST: Final = 2**63 - 1  # of a limit: what setrlimit(2) can hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +72,57 @@ class HealthSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeploySpec:
+    """The bounds of a rolling deploy, as ECS has them: shares of the wanted count, in percent."""
+
+    minimum_percent: int = 100  # 0..100 of the count stay healthy throughout, rounded up
+    maximum_percent: int = 200  # 100..1000 of the count run at a time, rounded down
+    failures: int = 3  # 1..100 starts of the new version that fail until it is rolled back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the kernel allows each process of a task (setrlimit(2)); None: as much as the platform itself."""
+
+    open_files: int | None = None
+    processes: int | None = None  # of the user, not of the task
+    memory_bytes: int | None = None  # of address space
+    file_bytes: int | None = None  # of one file that it writes
+    core_bytes: int | None = None
+    cpu_s: int | None = None  # seconds of processor time, after which it is killed
+
+    @property
+    def given(self) -> tuple[tuple[str, int], ...]:
+        """Those that there are."""
+        found = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return tuple((name, value) for name, value in found if value is not None)
+
+
+class Program(Protocol):
+    """What a service and a job have in common: a command, and what it runs with."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def command(self) -> tuple[str, ...]: ...
+    @property
+    def environment(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def secrets(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def working_directory(self) -> str: ...
+    @property
+    def limits(self) -> Limits: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
     """One service: so many tasks of one command."""
 
     name: str  # a DNS label
     command: tuple[str, ...]
     count: int = 1  # 0..1000
+    depends_on: tuple[str, ...] = ()  # services that must be running, and jobs that must be done, before it starts
     port: int | None = None  # 1..65535; None: the platform's task port
     records: tuple[Literal["A", "SRV"], ...] = ("A",)
     ttl_s: int = 2  # 0..86400: how long an answer may be cached, and so how long a task drains
@@ -57,7 +130,38 @@ class ServiceSpec:
     ready: str | None = None  # path that must pass once before a task counts as started
     start_timeout_s: float = 30.0  # from the start of the process to its first passed check
     stop_grace_s: float = 5.0  # from SIGTERM to SIGKILL
+    deploy: DeploySpec = DeploySpec()
     environment: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, str], ...] = ()  # variable, file that holds its value
+    working_directory: str = "."
+    limits: Limits = Limits()
+
+    def same_but_count(self, other: "ServiceSpec") -> bool:
+        """Whether tasks of the two are alike."""
+        return replace(self, count=0) == replace(other, count=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A command that runs to its end, once for each start of the platform and each deploy: it is nobody's to find."""
+
+    name: str
+    command: tuple[str, ...]
+    depends_on: tuple[str, ...] = ()
+    timeout_s: float = 600.0
+    environment: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, str], ...] = ()
+    working_directory: str = "."
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSpec:
+    """How much is kept of what each task and each part of the platform prints."""
+
+    max_bytes: int = 10_000_000  # 10000..: a log that is longer is put aside and begun anew
+    keep: int = 2  # 0..100 of those put aside
+    ended: int = 10  # 0..1000 tasks of each service, beside those that run, whose logs are kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +179,22 @@ class Manifest:
     services: tuple[ServiceSpec, ...]
     folder: Path  # absolute
     balancer: Balancer | None = None
+    jobs: tuple[JobSpec, ...] = ()
+    logs: LogSpec = LogSpec()
+
+    @property
+    def everything(self) -> tuple[ServiceSpec | JobSpec, ...]:
+        """All jobs and services."""
+        return (*self.jobs, *self.services)
+
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """What each job and service depends on, by name."""
+        return {each.name: each.depends_on for each in self.everything}
+
+    def service(self, name: str) -> ServiceSpec | None:
+        """Return a service; None if there is none of that name."""
+        return next((each for each in self.services if each.name == name), None)
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -99,186 +219,124 @@ def parse_manifest(text: str, *, name: str, folder: Path) -> Manifest:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ManifestInvalid(f"{name} is not TOML", str(exc)) from exc
-    top = _Table(document, name, "")
-    namespace = top.take("namespace", _namespace)
-    services = tuple(_service(each) for each in top.tables("services"))
-    balancer = _balancer(top.table("balancer"), services) if "balancer" in document else None
+    top = Table(document, name, "")
+    namespace = top.take("namespace", domain_name)
+    service_tables, job_tables = top.tables("services", required=True), top.tables("jobs", required=False)
+    known = [each.name for each in (*service_tables, *job_tables)]
+    manifest = Manifest(
+        namespace=namespace,
+        services=tuple(_service(each, known) for each in service_tables),
+        jobs=tuple(_job(each, known) for each in job_tables),
+        logs=_logs(top.table("logs")),
+        folder=folder,
+        balancer=_balancer(top.table("balancer"), service_tables) if "balancer" in document else None,
+    )
     top.nothing_else()
-    return Manifest(namespace=namespace, services=services, folder=folder, balancer=balancer)
+    _refuse_twins(manifest, name)
+    _refuse_circles(manifest, name)
+    return manifest
 
 
-class _Invalid(Exception):
-    """What a value should have been."""
-
-
-_REQUIRED: Final = object()
-
-
-class _Table:
-    """A table of the document that knows its own name, so that every error can give the full key."""
-
-    def __init__(self, values: Mapping[str, Any], file: str, prefix: str) -> None:
-        self._values, self._file, self._prefix = values, file, prefix
-        self._known: list[str] = []
-
-    @property
-    def name(self) -> str:
-        return self._prefix.rpartition(".")[2]
-
-    def take(self, key: str, parse: Callable[[Any], Any], default: Any = _REQUIRED) -> Any:
-        self._known.append(key)
-        if key not in self._values:
-            if default is _REQUIRED:
-                raise ManifestInvalid(f"{self._file}: the key {self._key(key)} is missing", _describe(parse))
-            return default
-        try:
-            return parse(self._values[key])
-        except _Invalid as exc:
-            shown = repr(self._values[key])[:80]
-            raise ManifestInvalid(f"{self._file}: {self._key(key)} = {shown}", str(exc)) from None
-
-    def table(self, key: str) -> Self:
-        """Return the table under a key; an empty one if it is not there."""
-        return type(self)(self.take(key, _table, {}), self._file, self._key(key))
-
-    def tables(self, key: str) -> list[Self]:
-        """Return the tables under a key that must be there."""
-        values = self.take(key, _some_tables)
-        outer = type(self)(values, self._file, self._key(key))
-        return [outer.table(name) for name in values]
-
-    def nothing_else(self) -> None:
-        """Refuse keys that nobody took: most are slips of the pen, and silence would hide them."""
-        for key in self._values:
-            if key not in self._known:
-                near = difflib.get_close_matches(key, self._known, n=1)
-                mend = f"did you mean {near[0]}?" if near else f"known here are {', '.join(sorted(self._known))}"
-                raise ManifestInvalid(f"{self._file}: the key {self._key(key)} is unknown", mend)
-
-    def _key(self, key: str) -> str:
-        return f"{self._prefix}.{key}" if self._prefix else key
-
-
-def _service(table: _Table) -> ServiceSpec:
+def _service(table: Table, known: list[str]) -> ServiceSpec:
     _named(table)
     spec = ServiceSpec(
         name=table.name,
-        command=table.take("command", _command),
-        count=table.take("count", _integer(0, 1000), 1),
-        port=table.take("port", _integer(1, 65_535), None),
-        records=table.take("records", _records, ("A",)),
-        ttl_s=table.take("ttl_s", _integer(0, 86_400), 2),
+        command=table.take("command", command_line),
+        count=table.take("count", integer(0, 1000), 1),
+        depends_on=table.take("depends_on", names_of(known, but=table.name), ()),
+        port=table.take("port", integer(1, 65_535), None),
+        records=table.take("records", record_types, ("A",)),
+        ttl_s=table.take("ttl_s", integer(0, 86_400), 2),
         health=_health(table.table("health")),
-        ready=table.take("ready", _path, None),
-        start_timeout_s=table.take("start_timeout_s", _seconds(0.1, 3600), 30.0),
-        stop_grace_s=table.take("stop_grace_s", _seconds(0, 3600), 5.0),
-        environment=table.take("environment", _environment, ()),
+        ready=table.take("ready", http_path, None),
+        start_timeout_s=table.take("start_timeout_s", seconds(0.1, 3600), 30.0),
+        stop_grace_s=table.take("stop_grace_s", seconds(0, 3600), 5.0),
+        deploy=_deploy(table.table("deploy")),
+        environment=table.take("environment", variables, ()),
+        secrets=table.take("secrets", paths_by_variable, ()),
+        working_directory=table.take("working_directory", path_text, "."),
+        limits=_limits(table.table("limits")),
     )
     table.nothing_else()
     return spec
 
 
-def _named(table: _Table) -> None:
+def _job(table: Table, known: list[str]) -> JobSpec:
+    _named(table)
+    spec = JobSpec(
+        name=table.name,
+        command=table.take("command", command_line),
+        depends_on=table.take("depends_on", names_of(known, but=table.name), ()),
+        timeout_s=table.take("timeout_s", seconds(0.1, 86_400), 600.0),
+        environment=table.take("environment", variables, ()),
+        secrets=table.take("secrets", paths_by_variable, ()),
+        working_directory=table.take("working_directory", path_text, "."),
+        limits=_limits(table.table("limits")),
+    )
+    table.nothing_else()
+    return spec
+
+
+def _named(table: Table) -> None:
     if not LABEL.fullmatch(table.name):
         mend = "name it in lower-case letters, digits and hyphens, at most 63, as a DNS label"
-        raise ManifestInvalid(f"{table.name!r} is no name for a service", mend)
+        raise ManifestInvalid(f"{table.name!r} is no name for a service or a job", mend)
 
 
-def _health(table: _Table) -> HealthSpec:
+def _health(table: Table) -> HealthSpec:
     spec = HealthSpec(
-        path=table.take("path", _path, "/health"),
-        interval_ms=table.take("interval_ms", _integer(100, 60_000), 500),
-        timeout_ms=table.take("timeout_ms", _integer(50, 60_000), 1000),
-        rise=table.take("rise", _integer(1, 10), 1),
-        fall=table.take("fall", _integer(1, 10), 2),
+        path=table.take("path", http_path, "/health"),
+        interval_ms=table.take("interval_ms", integer(100, 60_000), 500),
+        timeout_ms=table.take("timeout_ms", integer(50, 60_000), 1000),
+        rise=table.take("rise", integer(1, 10), 1),
+        fall=table.take("fall", integer(1, 10), 2),
     )
     table.nothing_else()
     return spec
 
 
-def _balancer(table: _Table, services: tuple[ServiceSpec, ...]) -> Balancer:
-    names = [service.name for service in services]
-    balancer = Balancer(service=table.take("service", _one_of(names)))
+def _deploy(table: Table) -> DeploySpec:
+    spec = DeploySpec(
+        minimum_percent=table.take("minimum_percent", integer(0, 100), 100),
+        maximum_percent=table.take("maximum_percent", integer(100, 1000), 200),
+        failures=table.take("failures", integer(1, 100), 3),
+    )
+    table.nothing_else()
+    return spec
+
+
+def _limits(table: Table) -> Limits:
+    limits = Limits(**{field.name: table.take(field.name, integer(0, MOST), None) for field in fields(Limits)})
+    table.nothing_else()
+    return limits
+
+
+def _logs(table: Table) -> LogSpec:
+    spec = LogSpec(
+        max_bytes=table.take("max_bytes", integer(10_000, MOST), 10_000_000),
+        keep=table.take("keep", integer(0, 100), 2),
+        ended=table.take("ended", integer(0, 1000), 10),
+    )
+    table.nothing_else()
+    return spec
+
+
+def _balancer(table: Table, services: list[Table]) -> Balancer:
+    balancer = Balancer(service=table.take("service", one_of([service.name for service in services])))
     table.nothing_else()
     return balancer
 
 
-def _describe(parse: Callable[[Any], Any]) -> str:
-    """Return what a parser wants, by showing it something that nothing wants."""
+def _refuse_twins(manifest: Manifest, file: str) -> None:
+    twins = {each.name for each in manifest.services} & {each.name for each in manifest.jobs}
+    for name in sorted(twins):
+        raise ManifestInvalid(f"{file}: {name} is both a service and a job", "give the job another name")
+
+
+def _refuse_circles(manifest: Manifest, file: str) -> None:
+    """Refuse services and jobs that wait for each other: none of them would ever start."""
     try:
-        parse(None)
-    except _Invalid as exc:
-        return f"add it; {exc}"
-    return "add it"
-
-
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _Invalid("it must be a table")
-    return value
-
-
-def _some_tables(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not value or not all(isinstance(each, dict) for each in value.values()):
-        raise _Invalid('it must hold at least one table, as in [services.api] command = ["…"]')
-    return value
-
-
-def _namespace(value: Any) -> str:
-    labels = value.split(".") if isinstance(value, str) else []
-    if len(labels) < 2 or len(value) > 253 or not all(LABEL.fullmatch(label) for label in labels):
-        raise _Invalid('it must be a domain name in lower case, as in namespace = "secure-api.local"')
-    return str(value)
-
-
-def _command(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
-        raise _Invalid('it must be a list of strings: the program, then its arguments, as in ["omnichannel", "api"]')
-    return tuple(value)
-
-
-def _records(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) != 1 or value[0] not in RECORDS:
-        raise _Invalid('it must be ["A"] or ["SRV"]')
-    return tuple(value)
-
-
-def _path(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"/[!-~]*", value) or len(value) > 255:
-        raise _Invalid('it must be a path, as in "/health"')
-    return value
-
-
-def _environment(value: Any) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict) or not all(isinstance(each, str) and "\0" not in each for each in value.values()):
-        raise _Invalid('it must be a table of strings, as in { LOG_LEVEL = "info" }')
-    if any(not name or "=" in name or "\0" in name for name in value):
-        raise _Invalid("names of variables hold no = and are not empty")
-    return tuple(sorted(value.items()))
-
-
-def _integer(least: int, most: int) -> Callable[[Any], int]:
-    def parse(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise _Invalid(f"it must be a whole number from {least} to {most}")
-        return value
-
-    return parse
-
-
-def _seconds(least: float, most: float) -> Callable[[Any], float]:
-    def parse(value: Any) -> float:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-            raise _Invalid(f"it must be seconds, from {least} to {most}")
-        return float(value)
-
-    return parse
-
-
-def _one_of(names: list[str]) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
-        if value not in names:
-            raise _Invalid(f"it must be one of the services: {', '.join(names)}")
-        return str(value)
-
-    return parse
+        TopologicalSorter(manifest.needs).prepare()
+    except CycleError as exc:
+        circle = " -> ".join(reversed(exc.args[1]))
+        raise ManifestInvalid(f"{file}: depends_on goes in a circle ({circle})", "take one of them out") from None

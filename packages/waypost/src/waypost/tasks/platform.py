@@ -7,7 +7,7 @@ which acknowledges that, ends last. The same way back is taken whether the end w
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,17 @@ from waypost.health.link import ProberLink
 from waypost.promise import PromiseLog
 from waypost.settings import PlatformSettings
 from waypost.tasks.addresses import AddressPool
+from waypost.tasks.answers import NameserverAnswers
 from waypost.tasks.components import Lifeline
 from waypost.tasks.control import rows, serve_control
+from waypost.tasks.deploys import Deploys
 from waypost.tasks.environment import Surroundings, with_aws_defaults
 from waypost.tasks.errors import ManifestInvalid, PlatformError, StartFailed
+from waypost.tasks.jobs import end_left_jobs
 from waypost.tasks.manifest import Manifest
 from waypost.tasks.parts import Parts
 from waypost.tasks.ports import Ports, bind_ports
-from waypost.tasks.preflight import choose_task_port, find_commands, programs
+from waypost.tasks.preflight import choose_task_port, look_over, programs
 from waypost.tasks.process import Process, boot_id
 from waypost.tasks.registrar import Registrar, RegistryRefused, until_answered
 from waypost.tasks.report import Report
@@ -52,23 +55,25 @@ class _Stopped(Exception):
 
 
 async def run_platform(
-    manifest: Manifest, settings: PlatformSettings, *, inherited: Mapping[str, str], report: Report
+    load: Callable[[], Manifest], settings: PlatformSettings, *, inherited: Mapping[str, str], report: Report
 ) -> None:
-    """Run until SIGINT or SIGTERM asks for the end, and everything has ended.
+    """Run until SIGINT or SIGTERM asks for the end, and everything has ended. ``load`` reads the manifest.
 
     :raises PlatformError: it could not start; whatever did start has ended.
     """
     stop = StopRequest()
     stop.listen()
-    find_commands(manifest, inherited)
+    manifest = load()
+    look_over(manifest, inherited)
     state_dir = settings.state_dir.resolve()
     async with hold_state_dir(state_dir) as lock:
         _log_to(state_dir / "logs" / "platform.log")
         saved = load_tasks(state_dir / "tasks.json", boot=boot_id())
+        await end_left_jobs(saved)
         with bind_ports(settings, balancer=manifest.balancer is not None) as ports:
             task_port = choose_task_port(settings.task_port, settings.task_network)
             platform = _Platform(
-                manifest, settings, ports, saved, stop, report, state_dir=state_dir, inherited=inherited
+                load, manifest, settings, ports, saved, stop, report, state_dir=state_dir, inherited=inherited
             )
             lifeline = Lifeline(lock)
             try:
@@ -95,6 +100,7 @@ class _Platform:
 
     def __init__(
         self,
+        load: Callable[[], Manifest],
         manifest: Manifest,
         settings: PlatformSettings,
         ports: Ports,
@@ -105,12 +111,14 @@ class _Platform:
         state_dir: Path,
         inherited: Mapping[str, str],
     ) -> None:
+        self._load = load
         self._manifest, self._settings, self._ports, self._saved = manifest, settings, ports, saved
         self._stop, self._report = stop, report
         self._state_dir, self._inherited = state_dir, with_aws_defaults(inherited)
         self._run_file = RunFile(state_dir / "run.json", self._run_state)
         self._parts: Parts | None = None
         self._roster: Roster | None = None
+        self._supervisor: Supervisor | None = None
 
     async def run(self, lifeline: Lifeline, task_port: int) -> None:
         """Start, wait for the end to be asked for, and end.
@@ -167,9 +175,10 @@ class _Platform:
         # The registry holds nothing but tasks that are alive: from here on DNS may answer.
         await stack.enter_async_context(parts.prober(prober).running())
         await stack.enter_async_context(parts.nameserver().running())
-        supervisor = Supervisor(self._manifest, roster, self._stop)
+        supervisor = self._supervisor = Supervisor(roster, self._stop, on_crash_loop=self._report.crash_loop)
         await stack.enter_async_context(supervisor.running(adopted))
-        await stack.enter_async_context(serve_control(self._state_dir / "control.sock", roster, supervisor))
+        deploys = Deploys(supervisor, self._answers(), self._load_anew)
+        await stack.enter_async_context(serve_control(self._state_dir / "control.sock", supervisor, deploys))
         await self._unless_stopped(supervisor.wait_until_running())
         if self._ports.balancer is not None:  # last: the first that it asks for is there
             await stack.enter_async_context(parts.balancer(self._manifest, self._ports.balancer).running())
@@ -201,6 +210,17 @@ class _Platform:
             promise=PromiseLog.open("supervisor", self._inherited),
             on_change=self._task_changed,
         )
+
+    def _answers(self) -> NameserverAnswers:
+        network = self._settings.task_network
+        nameserver = self._ports.dns_streams.address.to_connect
+        return NameserverAnswers(nameserver, self._manifest.namespace, single_address=network.prefixlen == 32)
+
+    def _load_anew(self) -> Manifest:
+        """Return the manifest as its file is now. Raises PlatformError."""
+        manifest = self._load()
+        look_over(manifest, self._inherited)
+        return manifest
 
     async def _unless_stopped(self, wait: Coroutine[Any, Any, None]) -> None:
         """Wait for something, or for the end to be asked for.
@@ -235,7 +255,7 @@ class _Platform:
             task_network=str(self._settings.task_network),
             pid=os.getpid(),
             pids={"supervisor": os.getpid(), **{part.name: part.pid for part in parts}},
-            tasks=rows(self._roster) if self._roster is not None else [],
+            tasks=rows(self._supervisor) if self._supervisor is not None else [],
         )
 
     def _say_ready(self, seconds: float) -> None:

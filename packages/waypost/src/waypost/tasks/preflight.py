@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from waypost.tasks.errors import StartFailed
+from waypost.tasks.errors import ManifestInvalid, StartFailed
+from waypost.tasks.launch import read_secrets
 from waypost.tasks.listeners import find_free_port, is_free, is_held_everywhere, port_taken
-from waypost.tasks.manifest import Manifest
+from waypost.tasks.manifest import Manifest, Program
 from waypost_client.endpoint import Endpoint
 
-__all__ = ["choose_task_port", "find_commands", "programs"]
+__all__ = ["choose_task_port", "look_over", "programs"]
 
 
 def programs() -> Path:
@@ -19,20 +20,31 @@ def programs() -> Path:
     return Path(sys.executable).parent
 
 
-def find_commands(manifest: Manifest, inherited: Mapping[str, str]) -> None:
-    """Look for each service's program.
+def look_over(manifest: Manifest, inherited: Mapping[str, str]) -> None:
+    """Look for the program, the secrets and the working directory of each service and job.
 
-    :raises StartFailed: one is not there, or may not be executed.
+    :raises StartFailed: a program is not there, or may not be executed.
+    :raises ManifestInvalid: a secret cannot be read, or a directory is none.
     """
     search_path = f"{programs()}:{inherited.get('PATH', '')}"
-    for spec in manifest.services:
-        program = spec.command[0]
-        path = str(manifest.folder / program) if "/" in program else program
-        if shutil.which(path, path=search_path) is None:
-            raise StartFailed(
-                f"services.{spec.name}.command: the program {program!r} is not found, or may not be executed",
-                f"install it into {programs()}, or give its path",
-            )
+    for table, group in (("jobs", manifest.jobs), ("services", manifest.services)):
+        for each in group:
+            _find_program(each, manifest.folder, search_path, f"{table}.{each.name}")
+            read_secrets(each, manifest.folder)
+            folder = manifest.folder / each.working_directory
+            if not folder.is_dir():
+                raise ManifestInvalid(
+                    f"{table}.{each.name}.working_directory: {folder} is no directory", "make it, or name another"
+                )
+
+
+def _find_program(program: Program, folder: Path, search_path: str, key: str) -> None:
+    name = program.command[0]
+    if shutil.which(str(folder / name) if "/" in name else name, path=search_path) is None:
+        raise StartFailed(
+            f"{key}.command: the program {name!r} is not found, or may not be executed",
+            f"install it into {programs()}, or give its path",
+        )
 
 
 def choose_task_port(port: int, network: IPv4Network) -> int:

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -54,21 +54,21 @@ class Process:
         *,
         environment: Mapping[str, str],
         folder: Path,
-        log: Path,
+        log: Path | None,
         descriptors: Iterable[int] = (),
     ) -> Self:
-        """Start a command in a process group of its own, its output appended to ``log``.
+        """Start a command in a process group of its own, its output appended to ``log``, or ours if that is None.
 
         :raises OSError: it cannot be executed.
         """
-        with open(log, "ab") as output:
+        with nullcontext() if log is None else open(log, "ab") as output:
             child = subprocess.Popen(
                 command,
                 env=dict(environment),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=None if output is None else subprocess.STDOUT,
                 pass_fds=tuple(descriptors),
                 process_group=0,
             )

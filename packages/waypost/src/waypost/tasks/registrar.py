@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery.type_defs import DnsConfigTypeDef, ServiceTypeDef
 
 __all__ = [
+    "RUNS_ALONE",
     "KnownService",
     "NotRegistered",
     "Registrar",
@@ -42,6 +43,9 @@ __all__ = [
 T = TypeVar("T")
 CustomHealth = Literal["HEALTHY", "UNHEALTHY"]
 Records = frozenset[tuple[Literal["A", "AAAA", "CNAME", "SRV"], int]]  # types and TTLs
+
+RUNS_ALONE: Final = "WAYPOST_RUN"
+"""Attribute of an instance that ``waypost run`` has registered: no platform stands behind it, and none withdraws it."""
 
 SOA_TTL_S: Final = 5  # how long it may be remembered that a name has nothing
 VPC: Final = "vpc-local"
@@ -86,6 +90,7 @@ class KnownService:
 
     id: str
     ttl_s: int  # the longest of its records
+    takes_health: bool = True  # it has a HealthCheckCustomConfig: its instances' health is told, not probed
 
 
 class Registrar:
@@ -114,15 +119,26 @@ class Registrar:
             self._services[spec.name] = _known(found)
             return self._services[spec.name]
 
+    async def find_service(self, name: str) -> KnownService | None:
+        """Return a service of a namespace of any type; None if there is none. It is neither made nor changed."""
+        async with self._making:
+            namespace_id = self._namespace_id or await self._find_namespace(any_type=True)
+            found = (await self._list_services(namespace_id)).get(name) if namespace_id is not None else None
+            if found is None:
+                return None
+            self._namespace_id = namespace_id
+            self._services[name] = _known(found)
+            return self._services[name]
+
     async def find_supervised(self) -> list[tuple[str, str]]:
-        """Return service name and id of every instance of the namespace that a supervisor stands behind."""
+        """Return service name and id of every instance of the namespace that a platform stands behind."""
         found = []
         async with self._making:
             namespace_id = await self._ensure_namespace()
         for name, service in (await self._list_services(namespace_id)).items():
             self._services.setdefault(name, _known(service))
             for instance, attributes in (await self._list_instances(service["Id"])).items():
-                if attributes.get(SUPERVISED) == "true":
+                if attributes.get(SUPERVISED) == "true" and RUNS_ALONE not in attributes:
                     found.append((name, instance))
         return found
 
@@ -139,10 +155,10 @@ class Registrar:
         """Register an instance, in place of any of the same id."""
         service = self._services.get(spec.name) or await self.ensure_service(spec)
         try:
-            await self._register(service.id, instance, attributes)
+            await self._register(service, instance, attributes)
         except ServiceLost:
             service = await self.ensure_service(spec)
-            await self._register(service.id, instance, attributes)
+            await self._register(service, instance, attributes)
 
     async def deregister(self, service: str, instance: str) -> None:
         """Withdraw an instance. One that is not there is as good as withdrawn."""
@@ -160,10 +176,17 @@ class Registrar:
     async def report_health(self, service: str, instance: str, health: CustomHealth) -> None:
         """Say how an instance is.
 
-        :raises NotRegistered: the registry does not know it, or its service.
+        A service whose health is not told has no place for the sick: such an instance is withdrawn until it is well.
+
+        :raises NotRegistered: the registry does not know it, or its service; or has to be given it anew.
         """
         if service not in self._services:
             raise NotRegistered("UpdateInstanceCustomHealthStatus", f"the service {service} is unknown")
+        if not self._services[service].takes_health:
+            if health == "UNHEALTHY":
+                await self.deregister(service, instance)
+                return
+            raise NotRegistered("UpdateInstanceCustomHealthStatus", "it was withdrawn while it was unhealthy")
         try:
             async with _translated("UpdateInstanceCustomHealthStatus"):
                 await self._client.update_instance_custom_health_status(
@@ -172,15 +195,23 @@ class Registrar:
         except ServiceLost as lost:
             raise NotRegistered(lost.operation, lost.reason) from lost
 
+    def service_id(self, service: str) -> str | None:
+        """Return the id of a service; None if it is not known here."""
+        known = self._services.get(service)
+        return known.id if known is not None else None
+
     def ttl_s(self, service: str) -> int:
         """Return for how long an answer that names an instance of the service may be remembered."""
         known = self._services.get(service)
         return known.ttl_s if known is not None else 0
 
-    async def _register(self, service_id: str, instance: str, attributes: Mapping[str, str]) -> None:
+    async def _register(self, service: KnownService, instance: str, attributes: Mapping[str, str]) -> None:
+        untold = () if service.takes_health else ("AWS_INIT_HEALTH_STATUS",)
         async with _translated("RegisterInstance"):
             accepted = await self._client.register_instance(
-                ServiceId=service_id, InstanceId=instance, Attributes=dict(attributes)
+                ServiceId=service.id,
+                InstanceId=instance,
+                Attributes={name: value for name, value in attributes.items() if name not in untold},
             )
         await self._follow("RegisterInstance", accepted["OperationId"])
 
@@ -199,14 +230,14 @@ class Registrar:
             except ServiceLost:
                 self._namespace_id = None
         if self._namespace_id is None:
-            self._namespace_id = await self._find_namespace() or await self._create_namespace()
+            self._namespace_id = await self._find_namespace(any_type=False) or await self._create_namespace()
         return self._namespace_id
 
-    async def _find_namespace(self) -> str | None:
+    async def _find_namespace(self, *, any_type: bool) -> str | None:
         async with _translated("ListNamespaces"):
             async for page in self._client.get_paginator("list_namespaces").paginate():
                 for each in page["Namespaces"]:
-                    if each.get("Name") == self._namespace and each.get("Type") == "DNS_PRIVATE":
+                    if each.get("Name") == self._namespace and (any_type or each.get("Type") == "DNS_PRIVATE"):
                         return str(each["Id"])
         return None
 
@@ -314,7 +345,8 @@ def _meaning(operation: str, exc: ClientError) -> RegistryError:
 
 
 def _known(service: "ServiceTypeDef") -> KnownService:
-    return KnownService(service["Id"], max((ttl for _, ttl in _records_of(service)), default=0))
+    longest = max((ttl for _, ttl in _records_of(service)), default=0)
+    return KnownService(service["Id"], longest, "HealthCheckCustomConfig" in service)
 
 
 def _records_of(service: "ServiceTypeDef") -> Records:

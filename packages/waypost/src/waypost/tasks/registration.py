@@ -54,6 +54,11 @@ class Registration:
         self.settled = asyncio.Event()  # it is where it is wanted
         self.settled.set()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the registry has acknowledged it, as far as is known, and it is to stay."""
+        return self.settled.is_set() and self.place in (Place.HEALTHY, Place.UNHEALTHY)
+
     def want(self, place: Place, why: str) -> None:
         """Say where the instance shall be; the reason is kept by the registry as the cause."""
         self._wanted, self._why = place, why

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from waypost.tasks.slots import CrashLoop
 from waypost.tasks.states import TaskState
 from waypost.tasks.task_life import TaskLife
 
@@ -36,6 +37,12 @@ class Report:
             del self._states[life.instance]
         if before is not life.state:
             self.say(f"{life.spec.name:<10} {life.endpoint!s:<21} {describe_step(life, before)}")
+
+    def crash_loop(self, verdict: CrashLoop) -> None:
+        """Print why tasks end again and again, and what the last of them said."""
+        self.say(f"{verdict.service:<10} {verdict.address:<21} {verdict}")
+        for line in verdict.last_lines.splitlines():
+            self.say(f"    {line}")
 
     def table(self, rows: list[tuple[str, str]]) -> None:
         """Print names and their addresses."""

@@ -7,7 +7,7 @@ a process as soon as it runs.
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +17,17 @@ from waypost.health.link import ProberLink
 from waypost.promise import PromiseLog
 from waypost.tasks.addresses import AddressPool
 from waypost.tasks.environment import INSTANCE, Surroundings, fingerprint, task_environment
+from waypost.tasks.errors import ManifestInvalid
+from waypost.tasks.launch import Launch, launch_of, read_secrets
 from waypost.tasks.listeners import holder, is_free, port_taken
-from waypost.tasks.manifest import ServiceSpec
+from waypost.tasks.logs import LogFolder
+from waypost.tasks.manifest import JobSpec, Manifest, Program, ServiceSpec
 from waypost.tasks.process import Process
 from waypost.tasks.registrar import Registrar, instance_attributes
 from waypost.tasks.registration import Place, Registration
-from waypost.tasks.state_file import SavedTask, SavedTasks, save_tasks
+from waypost.tasks.state_file import SavedJob, SavedTask, SavedTasks, save_tasks
 from waypost.tasks.states import TaskState
-from waypost.tasks.task_life import Facilities, Launch, TaskLife
+from waypost.tasks.task_life import Facilities, TaskLife
 from waypost_client.endpoint import Endpoint
 
 __all__ = ["Roster"]
@@ -61,6 +64,18 @@ class Roster:
         self._surroundings, self._pool, self._task_port = surroundings, pool, task_port
         self._inherited, self._boot = inherited, boot
         self._entries: dict[str, _Entry] = {}
+        self._jobs: dict[str, tuple[JobSpec, Process]] = {}  # those that run, by id
+        self.counts: dict[str, int] = {}  # of services, where it is not the manifest's
+        self.logs = LogFolder(surroundings.state_dir / "logs")
+
+    @property
+    def manifest(self) -> Manifest:
+        """What tasks are started by from now on."""
+        return self._surroundings.manifest
+
+    @manifest.setter
+    def manifest(self, manifest: Manifest) -> None:
+        self._surroundings = replace(self._surroundings, manifest=manifest)
 
     @property
     def lives(self) -> list[TaskLife]:
@@ -72,27 +87,54 @@ class Roster:
         """Where the state is."""
         return self._surroundings.state_dir
 
-    def log_of(self, service: str, instance: str) -> Path:
-        """Return where the output of a task goes."""
-        return self.folder / "logs" / f"{service}-{instance}.log"
-
     def enlist(self, spec: ServiceSpec, *, restarts: int, refuse_foreigners: bool) -> tuple[TaskLife, Launch]:
         """Return a new task, with an address of its own, and how to launch it.
 
         :raises NoAddressFree: every address is taken or rests.
         :raises InUse: somebody else listens there, and foreigners are refused, not passed by.
+        :raises ManifestInvalid: a secret cannot be read.
         """
+        values = read_secrets(spec, self.manifest.folder)
         endpoint = self._take(spec, refuse_foreigners=refuse_foreigners)
         instance = secrets.token_hex(16)
-        environment = task_environment(self._surroundings, spec, endpoint, instance, inherited=self._inherited)
+        environment = self._environment(spec, endpoint, instance, values)
         life = self._enter(spec, instance, endpoint, environment, Place.ABSENT, restarts)
-        launch = Launch(
-            command=spec.command,
-            environment=environment,
-            folder=self._surroundings.manifest.folder,
-            log=self.log_of(spec.name, instance),
-        )
-        return life, launch
+        return life, self._launch(spec, environment, instance)
+
+    def start_job(self, spec: JobSpec) -> tuple[str, Process]:
+        """Start a job; return its id and its process.
+
+        :raises ManifestInvalid: a secret cannot be read.
+        :raises OSError: its command cannot be executed.
+        """
+        job = secrets.token_hex(16)
+        environment = self._environment(spec, None, job, read_secrets(spec, self.manifest.folder))
+        launch = self._launch(spec, environment, job)
+        process = Process.spawn(launch.command, environment=launch.environment, folder=launch.folder, log=launch.log)
+        self._jobs[job] = (spec, process)
+        self.save()
+        return job, process
+
+    @property
+    def jobs(self) -> set[str]:
+        """The ids of the jobs that run."""
+        return set(self._jobs)
+
+    def retire_job(self, job: str) -> None:
+        """Forget a job whose process is gone."""
+        self._jobs.pop(job, None)
+        self.save()
+
+    def would_start_alike(self, life: TaskLife, spec: ServiceSpec) -> bool:
+        """Whether a task that runs is what would be started for this spec by the manifest now.
+
+        :raises ManifestInvalid: a secret cannot be read.
+        """
+        values = read_secrets(spec, self.manifest.folder)
+        environment = self._environment(spec, life.endpoint, life.instance, values)
+        entry = self._entries.get(life.instance)
+        same = entry is not None and entry.fingerprint == fingerprint(spec, environment, self._surroundings)
+        return same and life.spec.same_but_count(spec)
 
     def adopt(self, saved: SavedTasks) -> list[tuple[TaskLife, Process, bool]]:
         """Take over what an earlier supervisor had; addresses of its dead tasks rest.
@@ -103,6 +145,7 @@ class Roster:
         now = asyncio.get_running_loop().time()
         resting = [Endpoint.parse(each) for each in saved.resting]
         self._pool.rest(resting, now=now, ttl_s=saved.resting_ttl_s)
+        self.counts = dict(saved.counts) if saved.tasks else {}
         adopted = []
         for each in saved.tasks:
             endpoint = Endpoint(each.address, each.port)
@@ -131,6 +174,8 @@ class Roster:
             resting=tuple(str(endpoint) for endpoint in self._pool.resting(now=now)),
             resting_ttl_s=max((self._ttl_s(spec) for spec in self._surroundings.manifest.services), default=0),
             tasks=tuple(_saved(entry) for entry in self._entries.values()),
+            jobs=tuple(_saved_job(job, *each) for job, each in self._jobs.items()),
+            counts=dict(self.counts),
         )
         try:
             save_tasks(self.folder / "tasks.json", saved)
@@ -154,12 +199,27 @@ class Roster:
         known = spec or ServiceSpec(
             name=saved.service, command=("",), ttl_s=saved.ttl_s, stop_grace_s=saved.stop_grace_s
         )
-        environment = task_environment(self._surroundings, known, endpoint, saved.instance, inherited=self._inherited)
+        try:
+            values, readable = read_secrets(known, self.manifest.folder), True
+        except ManifestInvalid:
+            values, readable = {}, False  # what it was started with cannot be told: it is replaced once that can be
+        environment = self._environment(known, endpoint, saved.instance, values)
         self._pool.occupy(endpoint)
         place = Place.UNKNOWN if saved.registered else Place.ABSENT
         life = self._enter(known, saved.instance, endpoint, environment, place, 0)
-        same = self._entries[saved.instance].fingerprint == saved.fingerprint
+        same = readable and self._entries[saved.instance].fingerprint == saved.fingerprint
         return life, spec is not None and same and not saved.leaving
+
+    def _environment(
+        self, program: Program, endpoint: Endpoint | None, instance: str, values: Mapping[str, str]
+    ) -> dict[str, str]:
+        return task_environment(
+            self._surroundings, program, endpoint, instance, inherited=self._inherited, secrets=values
+        )
+
+    def _launch(self, program: Program, environment: Mapping[str, str], instance: str) -> Launch:
+        log_path = self.logs.of_task(program.name, instance)
+        return launch_of(program, environment, folder=self.manifest.folder, log=log_path)
 
     def _enter(
         self,
@@ -203,3 +263,7 @@ def _saved(entry: _Entry) -> SavedTask:
         pid=identity.pid if identity is not None else None,
         start_ticks=identity.start_ticks if identity is not None else None,
     )
+
+
+def _saved_job(job: str, spec: JobSpec, process: Process) -> SavedJob:
+    return SavedJob(name=spec.name, job=job, pid=process.identity.pid, start_ticks=process.identity.start_ticks)

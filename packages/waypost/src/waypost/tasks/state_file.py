@@ -10,7 +10,7 @@ import msgspec
 
 from waypost.tasks.process import Identity, find_by_variable
 
-__all__ = ["SavedTask", "SavedTasks", "load_tasks", "save_tasks", "write_atomically"]
+__all__ = ["SavedJob", "SavedTask", "SavedTasks", "load_tasks", "save_tasks", "write_atomically"]
 
 
 class SavedTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +35,20 @@ class SavedTask(msgspec.Struct, frozen=True, kw_only=True):
         return next(iter(find_by_variable(instance_variable, self.instance)), None)
 
 
+class SavedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a job."""
+
+    name: str
+    job: str  # id
+    pid: int
+    start_ticks: int
+
+    @property
+    def identity(self) -> Identity:
+        """The identity that its process has, or had."""
+        return Identity(self.pid, self.start_ticks)
+
+
 class SavedTasks(msgspec.Struct, frozen=True, kw_only=True):
     """All of them, and what no task may have yet."""
 
@@ -43,6 +57,8 @@ class SavedTasks(msgspec.Struct, frozen=True, kw_only=True):
     resting: tuple[str, ...] = ()  # endpoints
     resting_ttl_s: int = 0  # the longest TTL that may still name one of them
     tasks: tuple[SavedTask, ...] = ()
+    jobs: tuple[SavedJob, ...] = ()
+    counts: dict[str, int] = {}  # of services, where somebody asked for another one than the manifest's
 
 
 def load_tasks(path: Path, *, boot: str) -> SavedTasks:

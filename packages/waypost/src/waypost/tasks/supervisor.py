@@ -1,26 +1,21 @@
-"""Keeps as many tasks of each service as the manifest wants.
-
-Every wanted task has a slot. A slot starts a task, waits for its end, and starts the next one on another address, after
-a growing pause. A slot that is stopped stays empty.
-"""
+"""Keeps as many tasks of each service as are wanted, and starts them in the order in which they need each other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Final
+from graphlib import TopologicalSorter
+from typing import Any, Final
 
 import structlog
 
-from waypost.tasks.addresses import NoAddressFree
-from waypost.tasks.backoff import Backoff
-from waypost.tasks.errors import InUse, PlatformError, StartFailed
+from waypost.tasks.errors import PlatformError, StartFailed
 from waypost.tasks.first import first_of
-from waypost.tasks.log_tail import read_tail
-from waypost.tasks.manifest import Manifest, ServiceSpec
+from waypost.tasks.jobs import run_job
+from waypost.tasks.manifest import JobSpec, Manifest, ServiceSpec
 from waypost.tasks.process import Process
 from waypost.tasks.registrar import Registrar, RegistryError, ServiceLost
-from waypost.tasks.registration import Place
 from waypost.tasks.roster import Roster
+from waypost.tasks.slots import CrashLoop, Slot
 from waypost.tasks.stop import DRAINED_S, GRACE_S, StopRequest
 from waypost.tasks.task_life import TaskLife
 
@@ -29,207 +24,275 @@ __all__ = ["NoSuchTask", "Supervisor"]
 log = structlog.get_logger()
 
 AUDIT_S: Final = 5.0  # between looks at whether the registry still has what runs
+SWEEP_S: Final = 0.5  # between looks at how long the logs are
 START_SLACK_S: Final = 15.0  # for the registry to acknowledge, beyond the time that the manifest gives a start
 
 
-class NoSuchTask(Exception):
+class NoSuchTask(PlatformError):
     """Nothing here has that name or id."""
 
+    exit_code = 3
+
     def __init__(self, target: str) -> None:
-        super().__init__(target)
-        self.target = target
-
-
-class _Slot:
-    """The place of one wanted task."""
-
-    def __init__(self, spec: ServiceSpec) -> None:
-        self.spec = spec
-        self.life: TaskLife | None = None
-        self.up = asyncio.Event()  # a task of it has been running
-        self.done = asyncio.Event()  # it is empty, and stays so
-        self.stopping = asyncio.Event()
-        self.why = ""
-        self.starts = 0
-
-    def stop(self, why: str) -> None:
-        self.why = why
-        self.stopping.set()
-        if self.life is not None:
-            self.life.stop(why)
+        super().__init__(f"there is no service and no task {target!r}", "waypost tasks lists what there is")
 
 
 class Supervisor:
     """Runs the slots while ``running`` is entered; leaving it stops every task."""
 
-    def __init__(self, manifest: Manifest, roster: Roster, stop: StopRequest) -> None:
-        self._roster, self._stop = roster, stop
-        self._slots = [_Slot(spec) for spec in manifest.services for _ in range(spec.count)]
+    def __init__(
+        self, roster: Roster, stop: StopRequest, *, on_crash_loop: Callable[[CrashLoop], None] = lambda _: None
+    ) -> None:
+        self.roster = roster
+        self._stop, self._on_crash_loop = stop, on_crash_loop
+        self.slots = [Slot(spec, roster, self) for spec in self.manifest.services for _ in range(self.wanted(spec))]
+        self._ready = {each.name: asyncio.Event() for each in self.manifest.everything}
         self._starting = True
         self._failure: PlatformError | None = None
         self._failed = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._requests: set[asyncio.Task[Any]] = set()
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is in force."""
+        return self.roster.manifest
+
+    def wanted(self, spec: ServiceSpec) -> int:
+        """Return how many tasks of a service are wanted."""
+        return self.roster.counts.get(spec.name, spec.count)
 
     @asynccontextmanager
     async def running(self, adopted: Iterable[tuple[TaskLife, Process, bool]]) -> AsyncIterator[None]:
         """Keep the slots filled, first with the adopted tasks that may stay."""
         async with asyncio.TaskGroup() as group:
+            self._group = group
             for life, process, stays in adopted:
-                self._place(life, process, group, stays=stays)
-            for slot in self._slots:
-                group.create_task(self._keep(slot, group), name=f"slot of {slot.spec.name}")
-            audit = group.create_task(self._audit(), name="audit")
+                self._place(life, process, stays=stays)
+            minor = [
+                group.create_task(self._audit(), name="audit"),
+                group.create_task(self._sweep_logs(), name="logs"),
+                *(group.create_task(self._run_first(spec), name=spec.name) for spec in self.manifest.jobs),
+                *(group.create_task(self._note_ready(spec), name=spec.name) for spec in self.manifest.services),
+            ]
+            for slot in self.slots:
+                self._keep(slot)
             try:
                 yield
             finally:
-                audit.cancel()
+                requests = list(self._requests)
+                for task in (*minor, *requests):
+                    task.cancel()
                 await self._stop_all()
+                await asyncio.gather(*minor, *requests, return_exceptions=True)
 
     async def wait_until_running(self) -> None:
-        """Return once every slot has had a running task.
+        """Return once every slot has had a running task, and every job is done.
 
         :raises PlatformError: one of them will not.
         """
-        patience_s = max((slot.spec.start_timeout_s for slot in self._slots), default=0.0) + START_SLACK_S
-        deadline = asyncio.get_running_loop().time() + patience_s
-        for slot in self._slots:
-            left_s = max(0.0, deadline - asyncio.get_running_loop().time())
-            await first_of(slot.up, self._failed, slot.done, timeout_s=left_s)
-            if self._failure is not None:
-                raise self._failure
+        deadline = asyncio.get_running_loop().time() + _patience_s(self.manifest)
+        for slot in list(self.slots):
+            await self._until(slot.up, slot.done, deadline)
             if not slot.up.is_set() and not slot.done.is_set():
-                problem = slot.life.registration.problem if slot.life is not None else "no address is free"
+                problem = slot.life.registration.problem if slot.life is not None else "what it depends on is not"
                 raise StartFailed(
-                    f"{slot.spec.name} is not running after {patience_s:g} s ({problem})",
-                    f"see the logs in {self._roster.folder / 'logs'}",
+                    f"{slot.spec.name} is not running after {_patience_s(self.manifest):g} s ({problem})",
+                    f"see the logs in {self.roster.folder / 'logs'}",
                 )
+        for job in self.manifest.jobs:
+            await self._until(self._ready[job.name], self._ready[job.name], deadline)
         self._starting = False
 
+    async def request(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """See a piece of work through, also when whoever asked for it goes away. The platform's end cuts it off."""
+        assert self._group is not None
+        task = asyncio.ensure_future(work)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, if nobody waits any more
+        return await asyncio.shield(task)
+
+    def open_slot(self, spec: ServiceSpec) -> Slot:
+        """Return a new slot, which is being filled."""
+        slot = Slot(spec, self.roster, self)
+        self.slots.append(slot)
+        self._keep(slot)
+        return slot
+
+    def slots_of(self, service: str) -> list[Slot]:
+        """Return the slots of a service that nobody has asked to stop, oldest first."""
+        return [slot for slot in self.slots if slot.spec.name == service and not slot.stopping.is_set()]
+
+    def meant(self, target: str) -> list[Slot]:
+        """Return the slots of a service, or the one of a task.
+
+        :raises NoSuchTask: there are none.
+        """
+        slots = [slot for slot in self.slots if not slot.done.is_set() and _is_meant(slot, target)]
+        if not slots:
+            raise NoSuchTask(target)
+        return slots
+
     async def stop_tasks(self, target: str, why: str) -> list[str]:
-        """Stop the tasks of a service, or one by its id, as gently as can be, and leave their slots empty.
+        """Stop the tasks of a service, or one by its id, as gently as can be, and want so many fewer.
 
         Returns the ids once their processes are gone.
 
         :raises NoSuchTask: there is neither such a service nor such a task.
         """
-        slots = [slot for slot in self._slots if not slot.done.is_set() and _is_meant(slot, target)]
-        if not slots:
-            raise NoSuchTask(target)
+        slots = self.meant(target)
         stopped = [slot.life.instance for slot in slots if slot.life is not None]
         for slot in slots:
             slot.stop(why)
+        for service in {slot.spec.name for slot in slots}:
+            self.want(service, len(self.slots_of(service)))
         for slot in slots:
             await slot.done.wait()
         return stopped
 
-    def _place(self, life: TaskLife, process: Process, group: asyncio.TaskGroup, *, stays: bool) -> None:
+    def want(self, service: str, count: int) -> None:
+        """Note how many tasks of a service are wanted from now on."""
+        spec = self.manifest.service(service)
+        if spec is None or spec.count == count:
+            self.roster.counts.pop(service, None)
+        else:
+            self.roster.counts[service] = count
+        self.roster.save()
+
+    def crash_loop(self, verdict: CrashLoop) -> None:
+        self._on_crash_loop(verdict)
+
+    def did_not_start(self, slot: Slot, failure: PlatformError) -> None:
+        if self._starting:
+            self._fail(failure)
+
+    async def _until(self, event: asyncio.Event, other: asyncio.Event, deadline: float) -> None:
+        left_s = max(0.0, deadline - asyncio.get_running_loop().time())
+        await first_of(event, self._failed, other, timeout_s=left_s)
+        if self._failure is not None:
+            raise self._failure
+
+    def _place(self, life: TaskLife, process: Process, *, stays: bool) -> None:
         """Give an adopted task a slot; one that has none, or may not stay, is stopped."""
-        free = (slot for slot in self._slots if slot.spec.name == life.spec.name and slot.life is None)
+        free = (slot for slot in self.slots if slot.spec.name == life.spec.name and slot.life is None)
         slot = next(free, None) if stays else None
         if slot is not None:
-            slot.life, slot.starts = life, 1
+            slot.place(life)
         else:
             life.stop("the manifest has no place for it any more")
-        group.create_task(self._live_on(life, process), name=f"adopted {life.instance}")
+        self._spawn(self._live_on(life, process), f"adopted {life.instance}")
 
     async def _live_on(self, life: TaskLife, process: Process) -> None:
         await life.resume(process)
-        self._roster.retire(life)
+        self.roster.retire(life)
 
-    async def _keep(self, slot: _Slot, group: asyncio.TaskGroup) -> None:
-        """Fill a slot, again and again, until it is stopped."""
-        backoff = Backoff()
-        loop = asyncio.get_running_loop()
-        while not slot.stopping.is_set():
-            began = loop.time()
-            if slot.life is None:
-                slot.life = self._begin(slot, group)
-            if slot.life is not None:
-                await self._see_through(slot, slot.life)
-                slot.life = None
-            backoff = backoff.after(loop.time() - began)
-            await first_of(slot.stopping, timeout_s=backoff.wait_s)
-        slot.done.set()
+    def _keep(self, slot: Slot) -> None:
+        self._spawn(self._keep_in_order(slot), f"slot of {slot.spec.name}")
 
-    def _begin(self, slot: _Slot, group: asyncio.TaskGroup) -> TaskLife | None:
-        """Return a task that has been started; None if there is no address for it now."""
-        try:
-            life, launch = self._roster.enlist(slot.spec, restarts=slot.starts, refuse_foreigners=self._starting)
-        except (NoAddressFree, InUse) as exc:
-            log.warning("task.no_address", service=slot.spec.name, problem=str(exc))
-            if self._starting:
-                self._fail(exc if isinstance(exc, InUse) else StartFailed(str(exc), "give a larger --task-network"))
-            return None
+    async def _keep_in_order(self, slot: Slot) -> None:
+        """Fill a slot once what it depends on is there."""
+        if slot.life is None:
+            for name in slot.spec.depends_on:
+                if name in self._ready:
+                    await first_of(self._ready[name], slot.stopping)
+        await slot.keep(self._begin)
+        self.slots.remove(slot)
 
-        slot.starts += 1
+    def _begin(self, slot: Slot) -> TaskLife:
+        """Start a task for a slot. Raises NoAddressFree and PlatformError."""
+        life, launch = self.roster.enlist(slot.spec, restarts=slot.starts, refuse_foreigners=self._starting)
 
         async def live() -> None:
             await life.start(launch)
-            self._roster.retire(life)
+            self.roster.retire(life)
 
-        group.create_task(live(), name=f"{slot.spec.name} {life.instance}")
+        self._spawn(live(), f"{slot.spec.name} {life.instance}")
         return life
 
-    async def _see_through(self, slot: _Slot, life: TaskLife) -> None:
-        """Wait for the end of a slot's task."""
-        if slot.stopping.is_set():
-            life.stop(slot.why)
-        await first_of(life.running, life.over)
-        if life.running.is_set():
-            slot.up.set()
-        await life.over.wait()
-        if self._starting and life.start_problem and not life.leaving:
-            log_path = self._roster.log_of(life.spec.name, life.instance)
-            self._fail(
-                StartFailed(
-                    f"{life.spec.name} did not start: {life.start_problem}",
-                    f"see its command in the manifest, and its log {log_path}",
-                    read_tail(log_path),
-                )
-            )
+    async def _run_first(self, spec: JobSpec) -> None:
+        """Run a job at the start."""
+        for name in spec.depends_on:
+            await self._ready[name].wait()
+        try:
+            await run_job(self.roster, spec)
+        except PlatformError as failure:
+            self._fail(failure)
+        else:
+            self._ready[spec.name].set()
+
+    async def _note_ready(self, spec: ServiceSpec) -> None:
+        """Note once that all of a service's tasks have been running."""
+        for slot in self.slots_of(spec.name):
+            await first_of(slot.up, slot.done)
+        self._ready[spec.name].set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        assert self._group is not None
+        self._group.create_task(work, name=name)
 
     def _fail(self, failure: PlatformError) -> None:
         if self._failure is None:
             self._failure = failure
             self._failed.set()
 
+    async def _sweep_logs(self) -> None:
+        """Keep the logs short."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            alive = {life.instance for life in self.roster.lives} | self.roster.jobs
+            try:
+                await asyncio.to_thread(self.roster.logs.sweep, self.manifest.logs, alive)
+            except OSError as exc:
+                log.warning("logs.not_swept", problem=str(exc))
+
     async def _audit(self) -> None:
         """Put back what the registry has lost: a service that was recreated keeps no instances."""
         while True:
             await asyncio.sleep(AUDIT_S)
-            for service in {life.spec.name for life in self._roster.lives}:
-                settled = [life for life in self._roster.lives if life.spec.name == service and _is_registered(life)]
-                present = await _instances(self._roster.facilities.registrar, service)
+            for service in {life.spec.name for life in self.roster.lives}:
+                settled = [
+                    life for life in self.roster.lives if life.spec.name == service and life.registration.is_there
+                ]
+                present = await _instances(self.roster.facilities.registrar, service)
                 for life in settled:
-                    if present is not None and life.instance not in present and _is_registered(life):
+                    if present is not None and life.instance not in present and life.registration.is_there:
                         life.registration.lost()
 
     async def _stop_all(self) -> None:
         """Stop every task: drain, then SIGTERM, then SIGKILL, as far as the request leaves time for it."""
-        for slot in self._slots:
+        for slot in self.slots:
             slot.stop(self._stop.why)
-        for life in self._roster.lives:
+        for life in self.roster.lives:
             life.stop(self._stop.why)  # also those that never had a slot
         shortening = asyncio.create_task(self._shorten())
-        for life in self._roster.lives:
+        for life in self.roster.lives:
             await life.over.wait()
         shortening.cancel()
-        self._roster.facilities.end_drains.set()  # what the registry has not acknowledged, the next start withdraws
+        self.roster.counts.clear()  # the next start is the manifest's
+        self.roster.facilities.end_drains.set()  # what the registry has not acknowledged, the next start withdraws
 
     async def _shorten(self) -> None:
         loop = asyncio.get_running_loop()
         await first_of(self._stop.hurry, timeout_s=self._stop.left(DRAINED_S, now=loop.time()))
-        self._roster.facilities.end_drains.set()
+        self.roster.facilities.end_drains.set()
         await first_of(self._stop.hurry, timeout_s=self._stop.left(GRACE_S, now=loop.time()))
-        self._roster.facilities.end_graces.set()
+        self.roster.facilities.end_graces.set()
 
 
-def _is_meant(slot: _Slot, target: str) -> bool:
+def _patience_s(manifest: Manifest) -> float:
+    """Return the seconds that a start may take: those of the longest chain of what depends on each other."""
+    own = {job.name: job.timeout_s for job in manifest.jobs}
+    own |= {spec.name: spec.start_timeout_s for spec in manifest.services if spec.count}
+    needs = manifest.needs
+    by: dict[str, float] = {}
+    for name in TopologicalSorter(needs).static_order():
+        by[name] = own.get(name, 0.0) + max((by[each] for each in needs[name]), default=0.0)
+    return max(by.values()) + START_SLACK_S
+
+
+def _is_meant(slot: Slot, target: str) -> bool:
     return slot.spec.name == target or (slot.life is not None and slot.life.instance == target)
-
-
-def _is_registered(life: TaskLife) -> bool:
-    registration = life.registration
-    return registration.settled.is_set() and registration.place in (Place.HEALTHY, Place.UNHEALTHY)
 
 
 async def _instances(registrar: Registrar, service: str) -> set[str] | None:

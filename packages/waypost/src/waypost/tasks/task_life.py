@@ -7,7 +7,6 @@ stopped before it is withdrawn and every answer that named it has expired. An ex
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 import structlog
@@ -16,6 +15,7 @@ from waypost.health.link import ProberLink
 from waypost.health.wire import News, Watch
 from waypost.promise import PromiseLog
 from waypost.tasks.first import first_of
+from waypost.tasks.launch import Launch
 from waypost.tasks.manifest import ServiceSpec
 from waypost.tasks.process import Process, describe_exit
 from waypost.tasks.registrar import Registrar
@@ -23,12 +23,13 @@ from waypost.tasks.registration import Place, Registration
 from waypost.tasks.states import TaskEvent, TaskState, next_state
 from waypost_client.endpoint import Endpoint
 
-__all__ = ["Facilities", "Launch", "TaskLife"]
+__all__ = ["Facilities", "TaskLife"]
 
 log = structlog.get_logger()
 
 STARTING_INTERVAL_MS: Final = 100  # between checks of a task that is not up yet: start-up is waited for
 LEAST_DRAIN_S: Final = 0.5  # the balancer asks the registry twice in this time
+WITHDRAWN_S: Final = 0.5  # for the registry to acknowledge an exit, before the successor starts in any case
 DRAIN_MARGIN_S: Final = 0.1  # for an answer that was on its way when the withdrawal was acknowledged
 
 
@@ -42,16 +43,6 @@ class Facilities:
     changed: Callable[["TaskLife"], None]  # called after each move, before the next: what must be saved is saved there
     end_drains: asyncio.Event  # set: stop without waiting for answers to expire
     end_graces: asyncio.Event  # set: kill what has not ended
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
-    """How a task's process is made."""
-
-    command: tuple[str, ...]
-    environment: dict[str, str]
-    folder: Path
-    log: Path
 
 
 class TaskLife:
@@ -75,7 +66,7 @@ class TaskLife:
         self.over = asyncio.Event()  # its process is gone
         self.start_problem = ""  # why it never came up
         self.last_words = ""  # how it ended, or what its checks say
-        self._facilities = facilities
+        self.facilities = facilities
         self._stop = asyncio.Event()
         self._why_stop = ""
         self._watched: int | None = None
@@ -184,7 +175,7 @@ class TaskLife:
 
     async def _leave(self, process: Process) -> None:
         """Drain and end what still runs; withdraw it in any case."""
-        facilities = self._facilities
+        facilities = self.facilities
         if not process.exited.is_set():
             await self._drain(process)
         if not process.exited.is_set():
@@ -195,14 +186,15 @@ class TaskLife:
         if not self.leaving:
             self.last_words = self.start_problem or exit_words
             self.registration.want(Place.ABSENT, f"task {exit_words}")
-        process.kill()  # children that it left behind
+            await first_of(self.registration.settled, facilities.end_drains, timeout_s=WITHDRAWN_S)
+        process.kill()  # children that it left behind: looked for once no answer names it, for that takes a while
         self._move(TaskEvent.ENDED)
         self.over.set()
         await first_of(self.registration.settled, facilities.end_drains)
 
     async def _drain(self, process: Process) -> None:
         why = f"stopping: {self._why_stop or self.start_problem}"
-        end_drains = self._facilities.end_drains
+        end_drains = self.facilities.end_drains
         discoverable = self.registration.place is not Place.ABSENT
         self.last_words = why
         if self.state is TaskState.STARTING:
@@ -217,7 +209,7 @@ class TaskLife:
             self._move(TaskEvent.DRAINED)
 
     def _drain_s(self) -> float:
-        ttl_s = max(self.spec.ttl_s, self._facilities.registrar.ttl_s(self.spec.name))
+        ttl_s = max(self.spec.ttl_s, self.facilities.registrar.ttl_s(self.spec.name))
         return max(LEAST_DRAIN_S, ttl_s + DRAIN_MARGIN_S)
 
     def _watch(
@@ -235,17 +227,17 @@ class TaskLife:
             fall=fall,
             healthy=healthy,
         )
-        self._watched = self._facilities.prober.watch(watch, hear)
+        self._watched = self.facilities.prober.watch(watch, hear)
 
     def _unwatch(self) -> None:
         if self._watched is not None:
-            self._facilities.prober.unwatch(self._watched)
+            self.facilities.prober.unwatch(self._watched)
             self._watched = None
 
     def _move(self, event: TaskEvent) -> None:
         self.state = next_state(self.state, event)
         log.info("task.moved", service=self.spec.name, instance=self.instance, state=self.state, words=self.last_words)
-        self._facilities.changed(self)
+        self.facilities.changed(self)
 
     def _note(self, point: Literal["started", "accepting", "stopping", "ended"]) -> None:
-        self._facilities.promise.task(point, self.instance, self.endpoint.address, self.endpoint.port)
+        self.facilities.promise.task(point, self.instance, self.endpoint.address, self.endpoint.port)

@@ -172,6 +172,12 @@ class Platform:
             received += connection.recv(65536)
 
 
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
+    return json.dumps(value)
+
+
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """Yield a platform that has not been started; whatever it starts is gone at the end."""
@@ -191,7 +197,7 @@ def echo() -> Callable[..., str]:
         command = json.dumps([sys.executable, str(ECHO_TASK), *words])
         health = "{ interval_ms = 100, fall = 2 }"
         settings = {"ttl_s": 1, "stop_grace_s": 3, **keys}
-        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
         return "\n".join([f"[services.{name}]", f"command = {command}", f"health = {health}", *lines, ""])
 
     return table

@@ -99,11 +99,11 @@ def test_a_stopped_task_is_drained_first_and_not_replaced(platform: Any, echo: E
 
 def test_stopping_what_is_not_there_is_refused_in_one_line(platform: Any, echo: Echo) -> None:
     nobody = platform.command("stop", "web")
-    assert nobody.returncode == 1
+    assert nobody.returncode == 6
     assert "no platform runs" in nobody.stderr
     platform.up(HEAD + echo("web"))
     unknown = platform.command("stop", "api")
-    assert unknown.returncode == 1
+    assert unknown.returncode == 3
     assert unknown.stderr == "waypost: there is no service and no task 'api': waypost tasks lists what there is\n"
 
 

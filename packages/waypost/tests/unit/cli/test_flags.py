@@ -27,7 +27,7 @@ def test_the_default_of_a_flag_is_the_default_of_the_setting(name: str) -> None:
     assert str(option.default) == (",".join(default) if isinstance(default, tuple) else str(default))
 
 
-@pytest.mark.parametrize("command", ["up", "tasks", "stop"])
+@pytest.mark.parametrize("command", ["up", "tasks", "stop", "deploy", "scale", "restart", "job", "logs"])
 def test_every_command_explains_itself(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0

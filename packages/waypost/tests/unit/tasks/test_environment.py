@@ -1,5 +1,6 @@
 """A task's environment: the contract that holds on AWS too."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,12 @@ def surroundings(balancer: str | None = "127.0.0.1:8000", dns: str = "127.0.0.1:
 
 def environment(inherited: dict[str, str] | None = None, **changes: str) -> dict[str, str]:
     return task_environment(
-        surroundings(**changes), API, Endpoint("127.88.0.1", 8080), "abc", inherited=inherited or {"PATH": "/bin"}
+        surroundings(**changes),
+        API,
+        Endpoint("127.88.0.1", 8080),
+        "abc",
+        inherited=inherited or {"PATH": "/bin"},
+        secrets={},
     )
 
 
@@ -66,7 +72,7 @@ def test_database_and_stream_are_embedded_unless_somebody_says_otherwise() -> No
     ("balancer", "auth"), [("127.0.0.1:8000", "off"), ("0.0.0.0:8000", None), ("192.0.2.1:80", None), (None, None)]
 )
 def test_keys_are_waived_only_while_nobody_else_reaches_the_balancer(balancer: str | None, auth: str | None) -> None:
-    told = task_environment(surroundings(balancer), API, Endpoint("127.88.0.1", 8080), "abc", inherited={})
+    told = task_environment(surroundings(balancer), API, Endpoint("127.88.0.1", 8080), "abc", inherited={}, secrets={})
     assert told.get("OMNICHANNEL_AUTH") == auth
 
 
@@ -84,9 +90,18 @@ def test_real_credentials_and_regions_are_left_alone() -> None:
 def test_a_fingerprint_tells_what_matters_from_what_does_not() -> None:
     def print_of(inherited: dict[str, str], instance: str = "abc", **changes: str) -> str:
         around = surroundings(**changes)
-        told = task_environment(around, API, Endpoint("127.88.0.1", 8080), instance, inherited=inherited)
+        told = task_environment(around, API, Endpoint("127.88.0.1", 8080), instance, inherited=inherited, secrets={})
         return fingerprint(API, told, around)
 
     assert print_of({}) == print_of({"SHLVL": "2", "TERM": "dumb"}, instance="def")
     assert print_of({}) != print_of({}, dns="127.0.0.1:8601")
     assert print_of({}) != print_of({"DATABASE_URL": "postgresql://db.example.com/x"})
+
+
+def test_a_secret_wins_over_the_environment_and_the_contract_over_both() -> None:
+    program = replace(API, environment=(("KEY", "plain"),))
+    secrets = {"KEY": "secret", "SERVICE_NAMESPACE": "mine"}
+    told = task_environment(surroundings(), program, None, "abc", inherited={}, secrets=secrets)
+    assert told["KEY"] == "secret"
+    assert told["SERVICE_NAMESPACE"] == "example.test"
+    assert "SERVICE_ADDRESS" not in told  # a job has none

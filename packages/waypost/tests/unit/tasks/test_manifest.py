@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from waypost.tasks.errors import ManifestInvalid
-from waypost.tasks.manifest import Balancer, HealthSpec, Manifest, ServiceSpec, load_manifest, parse_manifest
+from waypost.tasks.manifest import (
+    Balancer,
+    DeploySpec,
+    HealthSpec,
+    JobSpec,
+    Limits,
+    LogSpec,
+    Manifest,
+    ServiceSpec,
+    load_manifest,
+    parse_manifest,
+)
 
 LEAST = """
 namespace = "example.test"
@@ -41,8 +52,22 @@ def test_every_key_is_read() -> None:
         stop_grace_s = 0
         health = { path = "/alive", interval_ms = 100, timeout_ms = 200, rise = 3, fall = 4 }
         environment = { LEVEL = "info" }
+        secrets = { KEY = "secrets/key" }
+        working_directory = "data"
+        depends_on = ["migrate", "migrate"]
+        deploy = { minimum_percent = 50, maximum_percent = 150, failures = 1 }
+        limits = { open_files = 64, core_bytes = 0 }
+        [jobs.migrate]
+        command = ["migrate"]
+        timeout_s = 5
+        [logs]
+        max_bytes = 20000
+        keep = 0
+        ended = 1
         """
     )
+    assert manifest.jobs == (JobSpec(name="migrate", command=("migrate",), timeout_s=5.0),)
+    assert manifest.logs == LogSpec(max_bytes=20_000, keep=0, ended=1)
     assert manifest.balancer == Balancer(service="web")
     assert manifest.services[0] == ServiceSpec(
         name="web",
@@ -56,7 +81,13 @@ def test_every_key_is_read() -> None:
         stop_grace_s=0.0,
         health=HealthSpec(path="/alive", interval_ms=100, timeout_ms=200, rise=3, fall=4),
         environment=(("LEVEL", "info"),),
+        secrets=(("KEY", "secrets/key"),),
+        working_directory="data",
+        depends_on=("migrate",),
+        deploy=DeploySpec(minimum_percent=50, maximum_percent=150, failures=1),
+        limits=Limits(open_files=64, core_bytes=0),
     )
+    assert manifest.services[0].limits.given == (("open_files", 64), ("core_bytes", 0))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +108,23 @@ def test_every_key_is_read() -> None:
         (LEAST + "[services.Web_1]\ncommand = ['x']", "'Web_1' is no name for a service", "lower-case"),
         (LEAST + "[balancer]\nservice = 'api'", "balancer.service = 'api'", "one of the services: web"),
         (LEAST + "[balancer]", "the key balancer.service is missing", "one of the services: web"),
+        (LEAST + "secrets = { A = '' }", "services.web.secrets", "not empty"),
+        (LEAST + "secrets = 'file'", "services.web.secrets", "a table of files"),
+        (LEAST + "limits = { memory = 1 }", "services.web.limits.memory is unknown", "did you mean memory_bytes?"),
+        (LEAST + "deploy = { minimum_percent = 101 }", "services.web.deploy.minimum_percent", "from 0 to 100"),
+        (LEAST + "depends_on = ['web']", "services.web.depends_on", "there is no other"),
+        (
+            LEAST + "depends_on = ['db']\n[jobs.job]\ncommand = ['x']",
+            "services.web.depends_on",
+            "services or jobs: job",
+        ),
+        (
+            LEAST + "depends_on = ['job']\n[jobs.job]\ncommand = ['x']\ndepends_on = ['web']",
+            "depends_on goes in a circle",
+            "take one of them out",
+        ),
+        (LEAST + "[jobs.web]\ncommand = ['x']", "web is both a service and a job", "another name"),
+        (LEAST + "[logs]\nmax_bytes = 1", "logs.max_bytes = 1", "from 10000"),
         ('namespace = "', "platform.toml is not TOML", "Unterminated string"),
     ],
 )

@@ -1,0 +1,137 @@
+"""The commands for a running platform: tasks, stop, deploy, scale, restart, job, logs.
+
+Data goes to standard output and everything else to standard error. What is imported here must be quick: `--help` waits
+for it.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from waypost.cli.options import Output, OutputOption, StateDir
+
+__all__ = ["register"]
+
+COUNT_MOST = 1000
+
+
+def register(app: typer.Typer) -> None:
+    """Add them to the command."""
+    for command in (tasks, stop, deploy, scale, restart, job, logs):
+        app.command()(command)
+
+
+def tasks(output: OutputOption = Output.TABLE, state_dir: StateDir = Path("var")) -> None:
+    """List the tasks of the running platform. Example: waypost tasks -o json"""
+    from waypost.cli.outcome import exit_code_of
+    from waypost.cli.remote import print_tasks
+
+    sys.exit(exit_code_of(print_tasks(state_dir, as_json=output is Output.JSON)))
+
+
+def stop(
+    target: Annotated[str, typer.Argument(metavar="SERVICE|INSTANCE", help="A service, or the id of one task.")],
+    output: OutputOption = Output.TABLE,
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """Drain and stop tasks, and leave their places empty. Example: waypost stop worker
+
+    Returns once their processes are gone.
+    """
+    from waypost.cli.outcome import exit_code_of
+    from waypost.cli.remote import stop_tasks
+
+    sys.exit(exit_code_of(stop_tasks(state_dir, target, as_json=output is Output.JSON)))
+
+
+def deploy(
+    services: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVICE|JOB]...", help="These alone; unless given, everything.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """Bring the changed manifest into force, without a request being lost. Example: waypost deploy worker
+
+    New tasks are started; once they are healthy and answered by DNS, old ones are drained and stopped. A new version
+    that does not come up is rolled back. Ctrl-C leaves the deploy to go on.
+    """
+    from waypost.cli.outcome import exit_code_of
+    from waypost.cli.remote import run_request
+    from waypost.tasks.control import Deploy
+
+    request = Deploy(tuple(services or ()))
+    sys.exit(exit_code_of(run_request(state_dir, request, as_json=output is Output.JSON)))
+
+
+def scale(
+    counts: Annotated[list[str], typer.Argument(metavar="SERVICE=COUNT...", help="How many tasks each shall have.")],
+    output: OutputOption = Output.TABLE,
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """Have more or fewer tasks of a service. Example: waypost scale worker=5
+
+    It holds until the platform ends, or the manifest's own count is changed and deployed.
+    """
+    from waypost.cli.outcome import exit_code_of
+    from waypost.cli.remote import run_request
+    from waypost.tasks.control import Scale
+
+    wanted = dict(_parse_count(each) for each in counts)
+    sys.exit(exit_code_of(run_request(state_dir, Scale(wanted), as_json=output is Output.JSON)))
+
+
+def restart(
+    target: Annotated[str, typer.Argument(metavar="SERVICE|INSTANCE", help="A service, or the id of one task.")],
+    output: OutputOption = Output.TABLE,
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """Replace tasks by new ones of the same kind, without a request being lost. Example: waypost restart worker"""
+    from waypost.cli.outcome import exit_code_of
+    from waypost.cli.remote import run_request
+    from waypost.tasks.control import Restart
+
+    sys.exit(exit_code_of(run_request(state_dir, Restart(target), as_json=output is Output.JSON)))
+
+
+def job(
+    name: Annotated[str, typer.Argument(metavar="JOB", help="A job of the manifest.")],
+    output: OutputOption = Output.TABLE,
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """Run a job of the manifest once more, and wait for its end. Example: waypost job migrate"""
+    from waypost.cli.outcome import exit_code_of
+    from waypost.cli.remote import run_request
+    from waypost.tasks.control import RunJob
+
+    sys.exit(exit_code_of(run_request(state_dir, RunJob(name), as_json=output is Output.JSON)))
+
+
+def logs(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="SERVICE|INSTANCE|PART",
+            help="A service or job, the id of one task, or registry, nameserver, prober, balancer or platform.",
+        ),
+    ],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more is printed, until Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option(min=0, help="Lines of each task to begin with.")] = 100,
+    output: OutputOption = Output.TABLE,
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """Print what tasks have printed, also of one that has ended. Example: waypost logs worker -f"""
+    from waypost.cli.logs import print_logs
+    from waypost.cli.outcome import exit_code_of
+
+    as_json = output is Output.JSON
+    sys.exit(exit_code_of(print_logs(state_dir, target, follow=follow, tail=tail, as_json=as_json)))
+
+
+def _parse_count(text: str) -> tuple[str, int]:
+    service, _, count = text.partition("=")
+    if not service or not (count.isascii() and count.isdigit()) or int(count) > COUNT_MOST:
+        raise typer.BadParameter(f"{text!r} is not SERVICE=COUNT with a count from 0 to {COUNT_MOST}, as in worker=5")
+    return service, int(count)
