@@ -123,7 +123,8 @@ async def test_a_process_that_is_gone_is_not_adopted(spawn: Spawn) -> None:
     assert Process.adopt(process.identity) is None
 
 
-async def test_a_process_is_found_by_a_variable_of_its_environment(spawn: Spawn) -> None:
+async def test_a_process_is_found_by_a_variable_of_its_environment(spawn: Spawn, tmp_path: Path) -> None:
     process = spawn(sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)", MARK="a1b2c3")
+    await printed(tmp_path / "log", "up")  # between fork and exec it still has our environment
     assert find_by_variable("MARK", "a1b2c3") == [process.identity]
     assert find_by_variable("MARK", "a1b2") == []
