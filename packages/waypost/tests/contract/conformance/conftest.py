@@ -94,6 +94,11 @@ class Cloud:
         self.client.delete_service(Id=service_id)
 
 
+def foreign(account: str) -> str:
+    """Return another account than this one."""
+    return next(each for each in ("111122223333", "444455556666") if each != account)
+
+
 def refusal(call: Callable[..., Any], **input_: Any) -> tuple[str, dict[str, Any]]:
     """Return the code of the error that a call is refused with, and the whole answer."""
     with pytest.raises(ClientError) as caught:

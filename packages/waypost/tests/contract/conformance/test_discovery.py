@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import A_RECORD, refusal
+from .conftest import A_RECORD, foreign, refusal
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_what_is_not_there_or_not_allowed_is_refused(cloud: Any, namespace: Any,
     assert refusal(call, **{**known, "NamespaceName": cloud.name()})[0] == "NamespaceNotFound"
     assert refusal(call, **{**known, "NamespaceName": namespace["Id"]})[0] == "NamespaceNotFound"
     assert refusal(call, **{**known, "ServiceName": "other"})[0] == "ServiceNotFound"
-    assert refusal(call, **known, OwnerAccount="111122223333")[0] == "NamespaceNotFound"
+    assert refusal(call, **known, OwnerAccount=foreign(namespace["ResourceOwner"]))[0] == "NamespaceNotFound"
     assert refusal(call, **{**known, "ServiceName": "a b"})[0] == "InvalidInput"
     assert refusal(call, **known, OwnerAccount="1" * 13)[0] == "InvalidInput"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import refusal
+from .conftest import foreign, refusal
 
 
 @pytest.fixture(params=["namespace", "service"])
@@ -65,7 +65,7 @@ def test_only_an_arn_of_the_callers_own_is_found(cloud: Any, arn: str) -> None:
     for unknown in (
         arn[:-4] + "zzzz",
         arn.replace(f":{region}:", ":eu-south-2:"),
-        arn.replace(f":{owner}:", ":111122223333:"),
+        arn.replace(f":{owner}:", f":{foreign(owner)}:"),
         arn.rpartition("/")[2],
     ):
         expected = {"ResourceNotFoundException", "InvalidInput", "AccessDeniedException"}
