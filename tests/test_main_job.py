@@ -172,6 +172,16 @@ def test_the_aws_command_line_sees_what_boto3_sees(platform: Platform) -> None:
     assert len(told["Instances"]) == 3
 
 
+def test_the_command_line_finds_the_platform_by_its_state_directory(platform: Platform) -> None:
+    workers = {task["address"].partition(":")[0] for task in platform.tasks("worker")}
+    told = json.loads(platform.waypost("resolve", "worker.secure-api.local", "--output", "json").stdout)
+    assert {row["answer"] for row in told if row["type"] == "A"} == workers
+    assert {row["answer"] for row in told if row["type"] == "SRV"} == {"no data"}
+    listed = json.loads(platform.waypost("instances", "worker.secure-api.local", "--output", "json").stdout)
+    assert {(row["health"], row["address"].partition(":")[0]) for row in listed} == {("HEALTHY", x) for x in workers}
+    platform.waypost("wait", "worker.secure-api.local", "--for", "visible", "--count", "3")
+
+
 def test_no_address_is_written_into_a_task_but_its_own(platform: Platform) -> None:
     for task in platform.tasks("api"):
         with open(f"/proc/{task['pid']}/environ", "rb") as file:

@@ -15,6 +15,7 @@ import typer
 from waypost.catalog.quotas import Quotas
 from waypost.cli import platform_commands
 from waypost.cli.options import StateDir
+from waypost.cli.registry.commands import register_commands
 from waypost.settings import ListenAddress, PlatformSettings, parse_relaxations, parse_task_network
 
 __all__ = ["app"]
@@ -106,3 +107,4 @@ def _parse_account(text: str) -> str:
 
 
 platform_commands.register(app)
+register_commands(app)
