@@ -25,6 +25,7 @@ from waypost.catalog.errors import CatalogError, DuplicateRequest
 from waypost.catalog.identifiers import Ids, submitted_ms
 from waypost.catalog.index import Catalog, Draft
 from waypost.catalog.quotas import UNLIMITED, Quotas
+from waypost.catalog.together import StepRefused, Together
 from waypost.journal import HistoryLost, Journal, JournalUnavailable, KeptOperation, OperationFilter
 
 __all__ = ["Followers", "Listener", "OperationSubject", "Overloaded", "Registry", "now_ms"]
@@ -116,6 +117,14 @@ class Registry:
         self._writing = asyncio.Lock()
         self._told: Sequence[Listener] = (followers, *listeners)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING)
+
+    async def submit_together(self, command: Together, cause: Cause) -> list[Any]:
+        """Carry several commands out as one, and return the answer of each; as :meth:`submit` does.
+
+        :raises StepRefused: one of them was refused; nothing has changed.
+        """
+        answers: list[Any] = await self.submit(command, cause)  # type: ignore[arg-type]  # told apart where it is decided
+        return answers
 
     async def submit(self, command: Command[T], cause: Cause, *, subject: OperationSubject | None = None) -> T:
         """Carry a command out and return its answer once it is durable and visible.
@@ -262,6 +271,8 @@ class Registry:
 
     def _decide(self, waiting: _Waiting, draft: Draft, recorded: list[Recorded]) -> Any:
         """Return the command's answer, or the exception that refuses it."""
+        if isinstance(waiting.command, Together):
+            return self._decide_together(waiting, waiting.command, draft, recorded)
         moment = Moment(
             now_ms=self._clock(),
             revision=draft.revision + 1,
@@ -287,6 +298,26 @@ class Registry:
             for change in decision.changes
         )
         return decision.answer
+
+    def _decide_together(
+        self, waiting: _Waiting, command: Together, draft: Draft, recorded: list[Recorded]
+    ) -> list[Any] | Exception:
+        """Return the answer of every step, or the exception that refuses them all."""
+        apart, changes, answers = Draft(draft), list[Recorded](), list[Any]()
+        try:
+            for number, step in enumerate(command.steps(draft)):
+                outcome = self._decide(_Waiting(step, waiting.cause, waiting.answered), apart, changes)
+                if isinstance(outcome, CatalogError):
+                    return StepRefused(number, outcome)
+                if isinstance(outcome, Exception):
+                    return outcome
+                answers.append(outcome)
+        except CatalogError as refusal:
+            return refusal
+        for each in changes:
+            draft.apply(each.change)
+        recorded += changes
+        return answers
 
     async def _answer(self, outcomes: Sequence[_Outcome], revision: int) -> None:
         await self._followers.caught_up(revision)

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 __all__ = ["BoundedHttpProtocol"]
 
 HEAD_S: Final = 10  # seconds that a request's head may take to arrive, and that a new connection may stay silent
+STALLED_S: Final = 10  # seconds for which a client may read nothing of what is written to it
 HEADERS: Final = 100
 HEAD_OCTETS: Final = 64 << 10
 
@@ -17,10 +18,12 @@ class _HeadTooLarge(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Bounds the time, the number and the size of what comes before a body."""
+    """Bounds the time, the number and the size of what comes before a body, and the time that an answer may stall."""
 
     head_s: float = HEAD_S
+    stalled_s: float = STALLED_S
 
+    _stalled: asyncio.TimerHandle | None = None
     _deadline: asyncio.TimerHandle | None = None
     _octets = 0
 
@@ -30,6 +33,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_here()
+        self._reads_again()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -50,6 +54,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_is_here()
         super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(self.stalled_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._reads_again()
+        super().resume_writing()
+
+    def _reads_again(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _count(self, octets: int) -> None:
         self._octets += octets

@@ -6,16 +6,27 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waypost.apis.beyond.batch import BODY as BATCH_BODY
+from waypost.apis.beyond.batch import batch
+from waypost.apis.beyond.history import history
+from waypost.apis.beyond.removal import removing_namespace, removing_service
+from waypost.apis.beyond.watch import watching
 from waypost.apis.calls import Calls
 from waypost.apis.cloudmap.endpoint import CloudMapEndpoint
+from waypost.apis.cloudmap.shapes import load_input_checks
 from waypost.apis.metrics import MEDIA_TYPE, RegistryMetrics
+from waypost.journal import Journal
 from waypost.registry import Registry
+from waypost.watches import Watches
 
 __all__ = ["build_app", "registry_routes"]
 
 
-def registry_routes(registry: Registry, metrics: RegistryMetrics, calls: Calls) -> list[BaseRoute]:
+def registry_routes(
+    registry: Registry, journal: Journal, watches: Watches, metrics: RegistryMetrics, calls: Calls
+) -> list[BaseRoute]:
     """Return everything but Cloud Map's ``POST /``. ``calls.endpoint`` makes a handler's endpoint."""
+    check_registration = load_input_checks()["RegisterInstance"]
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "revision": registry.catalog.revision})
@@ -26,6 +37,15 @@ def registry_routes(registry: Registry, metrics: RegistryMetrics, calls: Calls) 
     return [
         Route("/health", health),
         Route("/metrics", show_metrics),
+        Route("/watch", calls.endpoint("Watch", watching(registry, watches))),
+        Route("/history", calls.endpoint("History", history(registry, journal))),
+        Route(
+            "/batch",
+            calls.endpoint("Batch", batch(registry, check_registration), body_octets=BATCH_BODY),
+            methods=["POST"],
+        ),
+        Route("/namespaces", calls.endpoint("RemoveNamespace", removing_namespace(registry)), methods=["DELETE"]),
+        Route("/services", calls.endpoint("RemoveService", removing_service(registry)), methods=["DELETE"]),
     ]
 
 

@@ -190,12 +190,12 @@ class Catalog:
 class Draft:
     """The catalog as it would be with the changes of one batch, none of them committed yet.
 
-    It is laid over a :class:`Catalog` that it never touches: dropping it leaves no trace.
+    It is laid over a :class:`Catalog`, or another draft, that it never touches: dropping it leaves no trace.
     """
 
-    def __init__(self, base: Catalog) -> None:
+    def __init__(self, base: "Catalog | Draft") -> None:
         self.base = base
-        self.revision = base.revision
+        self.revision: int = base.revision
         self._namespaces: dict[str, Namespace | None] = {}
         self._services: dict[str, Service | None] = {}
         self._service_ids: dict[tuple[str, str], str | None] = {}

@@ -2,5 +2,6 @@
 
 from waypost.journal.log import HistoryLost, Journal, JournalUnavailable, Pen
 from waypost.journal.operations import KeptOperation, OperationFilter
+from waypost.journal.retention import Retention
 
-__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "KeptOperation", "OperationFilter", "Pen"]
+__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "KeptOperation", "OperationFilter", "Pen", "Retention"]

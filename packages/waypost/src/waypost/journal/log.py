@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import delete, event, insert, make_url, select, text, update
+from sqlalchemy import event, insert, make_url, select, text, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -32,13 +32,13 @@ from waypost.catalog.changes import (
 )
 from waypost.catalog.index import Catalog, View
 from waypost.journal import tables
+from waypost.journal.names import remember_names
 from waypost.journal.operations import KeptOperation, OperationFilter, operation_columns
+from waypost.journal.retention import Retention, trim
 from waypost.journal.state import load_state, write_state
 
 __all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen", "database_url"]
 
-KEPT: Final = 1_000_000  # newest changes, with their operations; older ones are forgotten
-FORGET_EVERY: Final = 1_000  # changes: so many are forgotten at once
 BUSY_S: Final = 5  # seconds that a writer waits for another one's transaction
 UNSEEN: Final = 50_000  # changes of others that are taken in at once; whoever is further behind loads the state anew
 CHANNEL: Final = "waypost_committed"  # of LISTEN and NOTIFY
@@ -76,11 +76,8 @@ class Pen:
         rows = [_journal_row(each) for each in recorded]
         await self._connection.execute(insert(tables.journal), rows)
         await write_state(self._connection, recorded, after)
-        last = recorded[-1].revision
-        await self._connection.execute(update(tables.counter).values(revision=last))
-        if last // FORGET_EVERY > self.revision // FORGET_EVERY:
-            forgotten = tables.journal.c.revision <= last - KEPT
-            await self._connection.execute(delete(tables.journal).where(forgotten))
+        await remember_names(self._connection, recorded, after)
+        await self._connection.execute(update(tables.counter).values(revision=recorded[-1].revision))
         if self._connection.dialect.name == "postgresql":
             await self._connection.execute(text(f"NOTIFY {CHANNEL}"))  # once a batch: it takes a lock of its own
 
@@ -247,19 +244,59 @@ class Journal:
         except AWAY as error:
             raise JournalUnavailable(_words(error)) from error
 
-    async def history(self, service_id: str, instance_id: str | None = None, *, limit: int = 100) -> list[Recorded]:
-        """Return what happened to the instances of a service, or to one of them, newest first.
+    async def history(
+        self, service_id: str, instance_id: str | None = None, *, before: int | None = None, limit: int = 100
+    ) -> list[Recorded]:
+        """Return what happened to a service and its instances, or to one of them, newest first.
 
+        :param before: only what has a lower revision.
         :raises JournalUnavailable: the database does not answer.
         """
+        return await self.history_of([service_id], instance_id, before=before, limit=limit)
+
+    async def history_of(
+        self, service_ids: Sequence[str], instance_id: str | None = None, *, before: int | None = None, limit: int = 100
+    ) -> list[Recorded]:
+        """Return the history of several services as one; as :meth:`history` does."""
         columns = tables.journal.c
-        wanted = select(tables.journal).where(columns.service_id == service_id)
+        wanted = select(tables.journal).where(columns.service_id.in_(service_ids))
         if instance_id is not None:
             wanted = wanted.where(columns.instance_id == instance_id)
+        if before is not None:
+            wanted = wanted.where(columns.revision < before)
         try:
             async with self._reader.connect() as connection:
                 rows = await connection.execute(wanted.order_by(columns.revision.desc()).limit(limit))
                 return [_recorded(row) for row in rows]
+        except AWAY as error:
+            raise JournalUnavailable(_words(error)) from error
+
+    async def services_named(self, account: str, region: str, namespace: str, service: str) -> list[str]:
+        """Return the ids of every service that had this name, as far as its history is kept. Raises JournalUnavailable.
+
+        :param namespace: an HttpName.
+        """
+        columns = tables.names.c
+        wanted = select(columns.service_id).where(
+            columns.account == account,
+            columns.region == region,
+            columns.namespace == namespace,
+            columns.service.in_({service, service.lower()}),
+        )
+        try:
+            async with self._reader.connect() as connection:
+                return list((await connection.execute(wanted)).scalars())
+        except AWAY as error:
+            raise JournalUnavailable(_words(error)) from error
+
+    async def trim(self, retention: Retention, *, now_ms: int) -> int:
+        """Forget a piece of what need not be kept, the oldest first, and return how many rows that were.
+
+        :raises JournalUnavailable: the database does not answer.
+        """
+        try:
+            async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as connection:
+                return await trim(connection, retention, now_ms=now_ms)
         except AWAY as error:
             raise JournalUnavailable(_words(error)) from error
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-__all__ = ["SCHEMA_VERSION", "counter", "instances", "journal", "metadata", "namespaces", "services"]
+__all__ = ["SCHEMA_VERSION", "counter", "instances", "journal", "metadata", "names", "namespaces", "services"]
 
 SCHEMA_VERSION: Final = 1
 
@@ -41,6 +41,18 @@ journal: Final = Table(
     Column("operation", LargeBinary),  # waypost.catalog.changes.Operation, JSON
     Index("waypost_journal_operation", "operation_id", unique=True),
     Index("waypost_journal_instance", "service_id", "instance_id", "revision"),
+    Index("waypost_journal_service", "service_id", "revision"),
+)
+
+names: Final = Table(  # what services were called, also when they are gone: history is asked for by name
+    "waypost_names",
+    metadata,
+    Column("service_id", String(64), primary_key=True),
+    Column("account", String(16), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("namespace", Text, nullable=False),  # HttpName
+    Column("service", String(127), nullable=False),  # as its namespace compares names
+    Index("waypost_names_service", "service"),
 )
 
 namespaces: Final = Table(

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from waypost.apis.access.rights import EVERYTHING, Rights
+from waypost.apis.cloudmap.errors import WireError
 from waypost.catalog.changes import Cause
 from waypost.catalog.identifiers import resource_id
 from waypost.catalog.model import Namespace, Service
@@ -21,6 +23,36 @@ class Caller:
     account: str
     region: str
     cause: Cause
+    rights: Rights = EVERYTHING
+
+    def check_may_read(self, namespace: Namespace) -> None:
+        """Refuse a namespace that the caller may not look at.
+
+        :raises WireError: AccessDeniedException.
+        """
+        self.check_may_read_name(namespace.name)
+
+    def check_may_read_name(self, name: str) -> None:
+        """As :meth:`check_may_read`, where nothing but the namespace's name is known."""
+        if not self.rights.may_read(name):
+            raise self._denied("read", name)
+
+    def check_may_write(self, namespace: Namespace) -> None:
+        """Refuse a namespace that the caller may not change.
+
+        :raises WireError: AccessDeniedException.
+        """
+        self.check_may_write_name(namespace.name)
+
+    def check_may_write_name(self, name: str) -> None:
+        """As :meth:`check_may_write`, where nothing but the namespace's name is known."""
+        if not self.rights.may_write(name):
+            raise self._denied("write", name)
+
+    def _denied(self, verb: str, name: str) -> WireError:
+        who = f"arn:aws:iam::{self.account}:user/{self.cause.by}"
+        words = f"User: {who} is not authorized to perform: servicediscovery:{self.cause.call}: the access key may not"
+        return WireError("AccessDeniedException", f"{words} {verb} the namespace '{name}'.")
 
     def owns(self, resource: Namespace | Service) -> bool:
         """Whether a resource is of the caller's account and region: others do not exist for it."""

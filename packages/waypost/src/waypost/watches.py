@@ -1,0 +1,270 @@
+"""Watches: clients that follow one service, first what is there, then every change with its revision.
+
+The newest changes stay in memory, so that a client that was away for a moment resumes where it left off without a word
+to the database; one that was away for longer is told that what lies between is gone, and gets everything anew. Nothing
+here waits for a client: what one does not read in time is bounded, and then it is let go.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from waypost.catalog.changes import Cause, Recorded
+from waypost.catalog.index import Catalog, ServiceEntry
+from waypost.catalog.model import Health, Instance
+from waypost.catalog.subjects import subject_of
+
+__all__ = ["TooManyWatches", "Watch", "Watches", "at_text"]
+
+KEPT: Final = 16_384  # changes, of all services, from which a watch can resume
+WATCHES: Final = 2_048  # at once, half of the connections that the registry takes
+UNREAD: Final = 1 << 20  # octets of earlier commits that may wait for one client when the next one comes
+PROGRESS_S: Final = 15.0  # seconds of silence after which a client is told how far the registry is
+PIECE: Final = 64 << 10  # octets that are written at a time, more or less
+
+
+class TooManyWatches(Exception):
+    """As many clients watch as the registry will serve; try again later."""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """An instance, as a watch shows it."""
+
+    id: str
+    health: Health
+    attributes: msgspec.Raw
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """One change, as a watch tells it."""
+
+    revision: int
+    at: str  # RFC 3339, UTC
+    change: str  # kind
+    instance_id: str | None  # None: the service itself changed
+    instance: Shown | None  # as it stands after the commit; None: it is gone
+    cause: Cause
+
+
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    recorded: Recorded
+    instance: Instance | None
+
+
+class Watch:
+    """One client that follows one service. Iterating gives server-sent events, ready to be written."""
+
+    def __init__(self, first: Iterable[bytes], catalog: Callable[[], Catalog]) -> None:
+        self._first, self._catalog = first, catalog
+        self._unread: deque[bytes] = deque()
+        self._octets = 0
+        self._news = asyncio.Event()
+        self._ended = False
+
+    def offer(self, events: Sequence[bytes]) -> None:
+        """Pass the events of one commit on, or end the watch if its client has read too little of earlier ones."""
+        if self._ended:
+            return
+        if self._octets > UNREAD:
+            self._unread.clear()
+            self._ended = True
+        else:
+            self._unread.extend(events)
+            self._octets += sum(map(len, events))
+        self._news.set()
+
+    def end(self) -> None:
+        """End it after what was offered."""
+        self._ended = True
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._first:
+            yield piece
+        self._first = ()
+        while True:
+            try:
+                async with asyncio.timeout(PROGRESS_S):
+                    await self._news.wait()
+            except TimeoutError:
+                revision = self._catalog().revision
+                yield _event("progress", revision, b'{"revision":%d}' % revision)
+                continue
+            self._news.clear()
+            while self._unread:
+                yield self._take_piece()
+            if self._ended:
+                return
+
+    def _take_piece(self) -> bytes:
+        piece = bytearray()
+        while self._unread and len(piece) < PIECE:
+            piece += self._unread.popleft()
+        self._octets -= len(piece)
+        return bytes(piece)
+
+
+class Watches:
+    """Every watch of one registry."""
+
+    def __init__(self, catalog: Callable[[], Catalog], loaded: Catalog, latest: Iterable[Recorded] = ()) -> None:
+        """Begin with the catalog as loaded and the newest changes of the journal, so that a watch outlives a restart.
+
+        :param catalog: returns the registry's catalog, from its first change on.
+        """
+        self._catalog = catalog
+        self._of_service: defaultdict[str, set[Watch]] = defaultdict(set)
+        self._kept: deque[_Kept] = deque()
+        self._kept_of: defaultdict[str, deque[_Kept]] = defaultdict(deque)
+        self._resumable_from = loaded.revision  # a client that knows this revision, or a later one, can resume
+        self._closed = False
+        self.count = 0
+        newest = list(latest)
+        newest = [each for each in newest if each.revision <= loaded.revision]
+        if newest and newest[-1].revision == loaded.revision:
+            self._resumable_from = newest[0].revision - 1
+            for each in newest:
+                self._keep(each, loaded)
+
+    def open(self, entry: ServiceEntry, *, namespace: str, after: int | None = None) -> Watch:
+        """Begin a watch of a service; ``after`` is the last revision that its client has heard of.
+
+        :raises TooManyWatches: there are as many as there may be.
+        """
+        if self.count >= WATCHES or self._closed:
+            raise TooManyWatches
+        watch = Watch(self._first(entry, namespace, after), self._catalog)
+        self._of_service[entry.service.id].add(watch)
+        self.count += 1
+        return watch
+
+    def leave(self, service_id: str, watch: Watch) -> None:
+        """Forget a watch whose client has gone."""
+        watching = self._of_service.get(service_id, set())
+        if watch in watching:
+            watching.remove(watch)
+            self.count -= 1
+            if not watching:
+                del self._of_service[service_id]
+
+    def publish(self, changes: Sequence[Recorded]) -> None:
+        """Tell every watch what was committed."""
+        events: defaultdict[str, list[bytes]] = defaultdict(list)
+        touched: dict[str, int] = {}
+        for recorded in changes:
+            kept = self._keep(recorded, self._catalog())
+            service_id, _ = subject_of(recorded.change)
+            if service_id is not None:
+                touched[service_id] = recorded.revision
+                if service_id in self._of_service:
+                    events[service_id].append(_told(kept))
+        deleted = {each for each in touched if self._catalog().get_entry(each) is None}
+        for service_id in deleted:
+            self._kept_of.pop(service_id, None)
+            revision = touched[service_id]
+            events[service_id].append(_event("deleted", revision, b'{"revision":%d}' % revision))
+        for service_id, told in events.items():
+            for watch in tuple(self._of_service.get(service_id, ())):
+                watch.offer(told)
+                if service_id in deleted:
+                    watch.end()
+
+    def restarted(self) -> None:
+        """End every watch: their clients come back, and are told that what lies between is gone."""
+        self._kept.clear()
+        self._kept_of.clear()
+        self._resumable_from = self._catalog().revision
+        self._end_all()
+
+    def close(self) -> None:
+        """End every watch, and let no other begin."""
+        self._closed = True
+        self._end_all()
+
+    def _end_all(self) -> None:
+        for watching in self._of_service.values():
+            for watch in watching:
+                watch.end()
+
+    def _keep(self, recorded: Recorded, catalog: Catalog) -> _Kept:
+        service_id, instance_id = subject_of(recorded.change)
+        instance = None
+        if service_id is not None and instance_id is not None:
+            instance = catalog.get_instance(service_id, instance_id)
+        kept = _Kept(recorded, instance)
+        self._kept.append(kept)
+        if service_id is not None:
+            self._kept_of[service_id].append(kept)
+        if len(self._kept) > KEPT:
+            self._forget(self._kept.popleft())
+        return kept
+
+    def _forget(self, oldest: _Kept) -> None:
+        self._resumable_from = oldest.recorded.revision
+        service_id, _ = subject_of(oldest.recorded.change)
+        of_service = None if service_id is None else self._kept_of.get(service_id)
+        if service_id is not None and of_service and of_service[0] is oldest:
+            of_service.popleft()
+            if not of_service:
+                del self._kept_of[service_id]
+
+    def _first(self, entry: ServiceEntry, namespace: str, after: int | None) -> Iterable[bytes]:
+        """Return what a client must hear before the changes to come. The catalog stands still until it is returned."""
+        revision = self._catalog().revision
+        if after is None:
+            return _present(entry, namespace, revision)
+        if self._resumable_from <= after <= revision:
+            missed = self._kept_of.get(entry.service.id, ())
+            return [_told(kept) for kept in missed if kept.recorded.revision > after]
+        known = b'{"revision":%d,"resumable_from":%d}' % (revision, self._resumable_from)
+        return [_event("gone", revision, known), *_present(entry, namespace, revision)]
+
+
+def at_text(at_ms: int) -> str:
+    """Return an instant in the form of RFC 3339, UTC, with milliseconds."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _event(name: str, revision: int, data: bytes) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (revision, name.encode(), data)
+
+
+def _told(kept: _Kept) -> bytes:
+    recorded = kept.recorded
+    told = Told(
+        revision=recorded.revision,
+        at=at_text(recorded.at_ms),
+        change=type(recorded.change).__name__,
+        instance_id=subject_of(recorded.change).instance_id,
+        instance=None if kept.instance is None else _shown(kept.instance),
+        cause=recorded.cause,
+    )
+    return _event("change", recorded.revision, msgspec.json.encode(told))
+
+
+def _shown(instance: Instance) -> Shown:
+    return Shown(id=instance.id, health=instance.health, attributes=msgspec.Raw(instance.attributes))
+
+
+def _present(entry: ServiceEntry, namespace: str, revision: int) -> Iterator[bytes]:
+    """Return the event that holds everything, in pieces; what it tells stands still while they are written."""
+    names = {"revision": revision, "namespace": namespace, "service": entry.service.name}
+    head = msgspec.json.encode({**names, "service_id": entry.service.id})
+    return _pieces(revision, head, list(entry.instances.values()))
+
+
+def _pieces(revision: int, head: bytes, instances: Sequence[Instance]) -> Iterator[bytes]:
+    piece = bytearray(b"retry: 1000\nid: %d\nevent: present\ndata: " % revision)
+    piece += head[:-1] + b',"instances":['
+    for number, instance in enumerate(instances):
+        if number:
+            piece += b","
+        piece += msgspec.json.encode(_shown(instance))
+        if len(piece) > PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece + b"]}\n\n")
