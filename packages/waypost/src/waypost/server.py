@@ -9,33 +9,37 @@ import os
 import random
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from ipaddress import ip_address
+from socket import socket
 from typing import Final
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from waypost.apis.access.door import Door
+from waypost.apis.access.hosts import Hosts
+from waypost.apis.access.keys import KeyRing
+from waypost.apis.access.rates import RequestRates
+from waypost.apis.beyond.batch import BODY as BATCH_BODY
 from waypost.apis.bounded_http import BoundedHttpProtocol
 from waypost.apis.calls import Calls
 from waypost.apis.cloudmap.endpoint import CloudMapEndpoint
+from waypost.apis.cloudmap.gate import Gate
 from waypost.apis.metrics import RegistryMetrics
 from waypost.apis.routes import build_app, registry_routes
 from waypost.catalog.identifiers import Ids
-from waypost.catalog.quotas import UNLIMITED, Quotas
 from waypost.component import inherited_socket, run_component, say_ready, stop_requested
 from waypost.followers import FeedServer
 from waypost.journal import Journal, JournalUnavailable, Retention
-from waypost.journal.retention import DAY_MS
 from waypost.promise import PromiseLog
 from waypost.registry import Registry, now_ms
+from waypost.registry_settings import RegistrySettings, SettingInvalid
 from waypost.watches import KEPT, Watches
 
-__all__ = ["RegistrySettings", "run_registry"]
+__all__ = ["OpenToAll", "run_registry"]
 
-DEFAULT_ACCOUNT: Final = "000000000000"
-DEFAULT_RETENTION: Final = Retention()
+LARGE_BODIES: Final = {"/batch": BATCH_BODY}
 KEEP_ALIVE_S: Final = 75
 CONNECTIONS: Final = 4_096
 TRIM_EVERY_S: Final = 60.0
@@ -44,28 +48,13 @@ TRIM_PAUSE_S: Final = 0.05  # between two pieces: writes come first
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrySettings:
-    """What one registry needs to know."""
+class OpenToAll(Exception):
+    """It would listen where others reach it, and take what anybody sends."""
 
-    database_url: str  # sqlite:///path or postgresql://…
-    feed: Path  # Unix socket on which it feeds the nameserver
-    account: str = DEFAULT_ACCOUNT  # of callers whose access key id is not one
-    quotas: Quotas = UNLIMITED
-    retention: Retention = DEFAULT_RETENTION
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "RegistrySettings":
-        """Read the variables WAYPOST_…."""
-        return cls(
-            database_url=environment["WAYPOST_DATABASE_URL"],
-            feed=Path(environment["WAYPOST_FEED"]),
-            account=environment.get("WAYPOST_ACCOUNT", DEFAULT_ACCOUNT),
-            quotas=Quotas.parse(environment.get("WAYPOST_QUOTAS", "")),
-            retention=Retention(
-                age_ms=int(environment.get("WAYPOST_HISTORY_DAYS", DEFAULT_RETENTION.age_ms // DAY_MS)) * DAY_MS,
-                rows=int(environment.get("WAYPOST_HISTORY_ROWS", DEFAULT_RETENTION.rows)),
-            ),
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the registry would take unsigned calls on {address}, where others reach it: give it access keys "
+            "(WAYPOST_ACCESS_KEYS_FILE), listen on a loopback address, or say WAYPOST_ALLOW_UNSIGNED=1"
         )
 
 
@@ -73,9 +62,13 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
     """Run until told to stop.
 
     :raises JournalUnavailable: the database cannot be opened.
+    :raises OpenToAll: whoever reaches this machine could change everything.
     """
     stop = stop_requested(environment)
     listener = inherited_socket(environment, "WAYPOST_HTTP_FD")
+    keys = KeyRing(settings.keys)
+    if not (keys or settings.allow_unsigned or _is_loopback(listener)):
+        raise OpenToAll(str(listener.getsockname()[0]))
     journal = await Journal.open(settings.database_url)
     try:
         catalog = await journal.load()
@@ -86,10 +79,13 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         watches = Watches(lambda: registry.catalog, catalog, await journal.latest(KEPT))
         registry = Registry(catalog, journal, feed, ids=Ids(chance), quotas=settings.quotas, listeners=[watches])
         promise_log = PromiseLog.open("registry", environment)
-        endpoint = CloudMapEndpoint(registry, promise_log, account=settings.account, chance=random.Random())  # noqa: S311 (order)
-        calls = Calls(account=settings.account)
+        rates = RequestRates(settings.rates)
+        gate = Gate(lambda: registry.catalog, rates)
+        endpoint = CloudMapEndpoint(registry, promise_log, gate, account=settings.account, chance=random.Random())  # noqa: S311 (order)
+        calls = Calls(rates, account=settings.account)
         routes = registry_routes(registry, journal, watches, RegistryMetrics(registry, feed), calls)
-        server = uvicorn.Server(_uvicorn_config(build_app(endpoint, routes)))
+        app = Door(build_app(endpoint, routes), hosts=Hosts(settings.hosts), keys=keys, bodies=LARGE_BODIES)
+        server = uvicorn.Server(_uvicorn_config(app))
         feed_server = await feed.listen(settings.feed)
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(registry.run(), name="registry")
@@ -108,6 +104,10 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
             feed_server.close()
     finally:
         await journal.close()
+
+
+def _is_loopback(listener: socket) -> bool:
+    return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
 async def _keep_trimmed(journal: Journal, retention: Retention) -> None:
@@ -140,7 +140,7 @@ def main() -> None:
     """Run the registry's process."""
     try:
         run_component(run_registry(RegistrySettings.from_environment(os.environ), os.environ))
-    except JournalUnavailable as error:
+    except (JournalUnavailable, OpenToAll, SettingInvalid) as error:
         sys.exit(f"waypost: {error}")
 
 

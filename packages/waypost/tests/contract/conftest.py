@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,10 @@ class RegistryProcess:
     listener: socket.socket = field(init=False)
     process: "subprocess.Popen[bytes] | None" = None
     lifeline: int = -1
+    address: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.listener = socket.create_server((self.address, 0), backlog=512)
 
     @property
     def url(self) -> str:
@@ -92,10 +93,10 @@ class RegistryProcess:
         )
 
 
-def running(state: Path, **settings: str) -> Iterator[RegistryProcess]:
-    process = RegistryProcess(state, settings=settings)
-    process.start()
+def running(state: Path, *, address: str = "127.0.0.1", **settings: str) -> Iterator[RegistryProcess]:
+    process = RegistryProcess(state, settings=settings, address=address)
     try:
+        process.start()
         yield process
     finally:
         if process.process is not None and process.process.poll() is None:
@@ -113,6 +114,12 @@ def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
 def registry(tmp_path: Path) -> Iterator[RegistryProcess]:
     """Yield a registry of the test's own, with an empty database."""
     yield from running(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def start_registry() -> Callable[..., Iterator[RegistryProcess]]:
+    """Return a function that yields a registry with variables of its own: ``start_registry(state, WAYPOST_X="y")``."""
+    return running
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 An error is ``{"__type": …, "Message": …}``, as on Cloud Map's wire, but with the HTTP status that says the same.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,8 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from waypost.apis.access.keys import KEY
+from waypost.apis.access.rates import RequestRates
 from waypost.apis.bodies import BODY, decode_json, read_body
 from waypost.apis.cloudmap.caller import Caller, identify_caller
 from waypost.apis.cloudmap.errors import WireError, wire_error
@@ -22,10 +25,14 @@ __all__ = ["Call", "Calls", "Handler", "refuse"]
 STATUS: Final = {
     "AccessDeniedException": 403,
     "InstanceNotFound": 404,
+    "InvalidSignatureException": 403,
+    "MissingAuthenticationTokenException": 403,
     "NamespaceNotFound": 404,
     "OperationNotFound": 404,
     "ServiceNotFound": 404,
     "ResourceInUse": 409,
+    "ThrottlingException": 429,
+    "UnrecognizedClientException": 403,
 }
 CLOSING: Final = (408, 413)  # statuses after which the rest of a request is not wanted
 
@@ -90,8 +97,8 @@ Handler = Callable[[Call], Awaitable[Any]]
 class Calls:
     """Makes endpoints of handlers. Callers whose access key id is no account belong to ``account``."""
 
-    def __init__(self, *, account: str) -> None:
-        self._account = account
+    def __init__(self, rates: RequestRates, *, account: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rates, self._account, self._clock = rates, account, clock
 
     def endpoint(
         self, name: str, handler: Handler, *, body_octets: int = BODY
@@ -101,7 +108,9 @@ class Calls:
         async def answer(request: Request) -> Response:
             try:
                 raw = await read_body(dict(request.headers.raw), request.receive, octets=body_octets)
-                call = Call(request=request, caller=self.identify(name, request), body=decode_json(raw))
+                caller = self.identify(name, request)
+                self._rates.take(caller.account, name, now=self._clock())
+                call = Call(request=request, caller=caller, body=decode_json(raw))
                 answered = await handler(call)
             except Exception as error:
                 return refuse(error)
@@ -118,6 +127,7 @@ class Calls:
             authorization=request.headers.get("authorization", ""),
             why=request.headers.get(CAUSE_HEADER, ""),
             account=self._account,
+            verified=request.scope.get(KEY),
         )
 
 

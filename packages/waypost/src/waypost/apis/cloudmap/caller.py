@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from waypost.apis.access.keys import AccessKey
 from waypost.apis.access.rights import EVERYTHING, Rights
 from waypost.apis.cloudmap.errors import WireError
 from waypost.catalog.changes import Cause
@@ -65,15 +66,21 @@ class Caller:
         return resource_id("service", id_or_arn, region=self.region, account=self.account)
 
 
-def identify_caller(*, call: str, authorization: str, why: str, account: str) -> Caller:
+def identify_caller(
+    *, call: str, authorization: str, why: str, account: str, verified: AccessKey | None = None
+) -> Caller:
     """Return the caller that an Authorization header names: an access key id of 12 digits is its account.
 
-    ``account`` is that of everybody else; the region is the credential scope's. The signature is not checked.
+    ``account`` is that of everybody else; the region is the credential scope's. ``verified`` is the access key with
+    which the request was signed, where keys are configured: it brings its rights, and its account if it has one.
     """
     found = CREDENTIAL.search(authorization)
     key, region = (found[1], found[2]) if found else ("-", DEFAULT_REGION)
     own = key if len(key) == 12 and key.isascii() and key.isdigit() else account
-    return Caller(account=own, region=region, cause=Cause(call=call, by=key, why=_clean(why)))
+    cause = Cause(call=call, by=key, why=_clean(why))
+    if verified is None:
+        return Caller(account=own, region=region, cause=cause)
+    return Caller(account=verified.account or own, region=region, cause=cause, rights=verified.rights)
 
 
 def _clean(words: str) -> str:

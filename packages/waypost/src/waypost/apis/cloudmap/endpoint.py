@@ -9,9 +9,11 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from waypost.apis.access.keys import KEY, AccessKey
 from waypost.apis.bodies import decode_json, read_body
 from waypost.apis.cloudmap.caller import Caller, identify_caller
 from waypost.apis.cloudmap.errors import WireError, wire_error
+from waypost.apis.cloudmap.gate import Gate
 from waypost.apis.cloudmap.reads import Reads
 from waypost.apis.cloudmap.shapes import TARGET_PREFIX, load_input_checks
 from waypost.apis.cloudmap.writes import Writes
@@ -31,8 +33,10 @@ log = structlog.get_logger()
 class CloudMapEndpoint:
     """The API of one registry. Callers whose access key id is no account belong to ``account``."""
 
-    def __init__(self, registry: Registry, promise_log: PromiseLog, *, account: str, chance: random.Random) -> None:
-        self._account = account
+    def __init__(
+        self, registry: Registry, promise_log: PromiseLog, gate: Gate, *, account: str, chance: random.Random
+    ) -> None:
+        self._account, self._gate = account, gate
         self._checks = load_input_checks()
         self._operations = _operations(Reads(registry, promise_log, chance), Writes(registry))
 
@@ -41,7 +45,7 @@ class CloudMapEndpoint:
         request_id = str(uuid.uuid4())
         try:
             headers = dict(scope["headers"])
-            body = msgspec.json.encode(await self._answer(headers, receive))
+            body = msgspec.json.encode(await self._answer(headers, receive, scope.get(KEY)))
             status, retry_after_s = 200, None
         except Exception as error:
             if (refusal := wire_error(error)).status == 500:
@@ -59,9 +63,7 @@ class CloudMapEndpoint:
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, headers: Mapping[bytes, bytes], receive: Receive) -> dict[str, Any]:
-        if b"origin" in headers:
-            raise WireError("AccessDeniedException", "A web page must not drive the registry.", status=403)
+    async def _answer(self, headers: Mapping[bytes, bytes], receive: Receive, key: AccessKey | None) -> dict[str, Any]:
         name = _operation_name(headers)
         operation, check = self._operations.get(name), self._checks.get(name)
         raw = await read_body(headers, receive)
@@ -74,8 +76,10 @@ class CloudMapEndpoint:
             authorization=headers.get(b"authorization", b"").decode("latin-1"),
             why=headers.get(CAUSE_HEADER.lower().encode(), b"").decode("latin-1"),
             account=self._account,
+            verified=key,
         )
-        return await operation(caller, input_)
+        self._gate.check(caller, name, input_)
+        return self._gate.shown(caller, name, await operation(caller, input_))
 
 
 def _operation_name(headers: Mapping[bytes, bytes]) -> str:

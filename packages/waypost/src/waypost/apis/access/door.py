@@ -1,0 +1,114 @@
+"""The door of the registry's HTTP application: what does not pass is answered here, and nothing behind it hears of it.
+
+Without access keys every call is unsigned: it is taken only under a trusted host. With access keys every call must be
+signed, but for the two that monitoring makes. No web page may call anything but the dashboard.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from waypost.apis.access.hosts import Hosts, host_name
+from waypost.apis.access.keys import KEY, AccessKey, KeyRing
+from waypost.apis.access.signature import SignedRequest
+from waypost.apis.bodies import BODY, read_body
+from waypost.apis.calls import refuse
+from waypost.apis.cloudmap.errors import WireError
+
+__all__ = ["Door"]
+
+MONITORING: Final = ("/health", "/metrics")
+DASHBOARD: Final = "/ui"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Door:
+    """Lets in what may come in. ``bodies`` says which paths take a larger body than others."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Hosts,
+        keys: KeyRing,
+        bodies: Mapping[str, int],
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._app, self._hosts, self._keys, self._bodies, self._now = app, hosts, keys, bodies, now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            if self._keys and scope["path"] not in MONITORING:
+                self._check_origin(scope)
+                scope[KEY], receive = await self._verify(scope, receive)
+            else:
+                self._check_unsigned(scope)
+        except WireError as refusal:
+            await _refused(scope, refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check_origin(self, scope: Scope) -> None:
+        if any(name == b"origin" for name, _ in scope["headers"]):
+            _refuse_page(scope["path"])
+
+    def _check_unsigned(self, scope: Scope) -> None:
+        host = b""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                _refuse_page(scope["path"])
+        if not self._hosts.trusts(host):
+            name = host_name(host.decode("latin-1"))[:256]
+            raise WireError(
+                "AccessDeniedException",
+                f"Unsigned calls are not taken under the host '{name}': use an IP address, localhost or a name without "
+                "a dot, list the host in WAYPOST_HOSTS, or configure access keys.",
+                status=403,
+            )
+
+    async def _verify(self, scope: Scope, receive: Receive) -> tuple[AccessKey, Receive]:
+        headers = scope["headers"]
+        body = await read_body(dict(headers), receive, octets=self._bodies.get(scope["path"], BODY))
+        request = SignedRequest(
+            method=scope["method"],
+            raw_path=scope["raw_path"],
+            query=scope["query_string"],
+            headers=headers,
+            body=body,
+        )
+        return self._keys.verify(request, now=self._now()), _again(body, receive)
+
+
+def _refuse_page(path: str) -> None:
+    if path != DASHBOARD and not path.startswith(DASHBOARD + "/"):
+        raise WireError("AccessDeniedException", "A web page must not drive the registry.", status=403)
+
+
+def _refused(scope: Scope, refusal: WireError) -> Response:
+    response = refuse(refusal)
+    if scope["path"] == "/":  # Cloud Map's own wire
+        response.status_code = refusal.status
+    return response
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a receive that begins with a body that was read already."""
+    unread = [body]
+
+    async def receive_again() -> dict[str, object]:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await receive()  # type: ignore[return-value]  # a mutable mapping
+
+    return receive_again
