@@ -9,10 +9,10 @@ EDITABLE := $(addprefix --editable ,$(PACKAGES))
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 
 .DEFAULT_GOAL := help
-.PHONY: help up test soak lint bench lock clean
+.PHONY: help up test soak lint bench bench-peers lock clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 up: .venv/run ## Set up .venv and run the platform of platform.toml in the foreground; Ctrl-C drains and stops it.
 	@exec $(BIN)/waypost up platform.toml
@@ -31,11 +31,16 @@ lint: .venv/dev ## Check style and types: ruff, mypy --strict.
 bench: .venv/dev ## Measure, side by side, what the documentation gives figures for.
 	$(BIN)/python -m benchmarks
 
+bench-peers: .venv/python ## Install what make bench measures against, from Debian and PyPI (asks for root).
+	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --no-install-recommends knot nsd dnsmasq-base haproxy
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip --disable-pip-version-check install "moto[server]"
+
 lock: ## Write the lock files anew (needs uv).
 	requirements/lock.sh
 
 clean: ## Remove .venv and the platform's state.
-	rm -rf .venv var
+	rm -rf .venv .venv-bench var
 
 .venv/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or later found; install one, or name it: make up PYTHON=/path/to/python3.11" >&2; exit 1; }
