@@ -35,10 +35,12 @@ class CallContext:
 
     request_id: str | None = None  # X-Request-Id
     traceparent: str | None = None  # W3C Trace Context
+    tracestate: str | None = None  # goes with it, never alone
 
     def headers(self) -> dict[str, str]:
         """Return the headers that pass it on."""
-        present = {"X-Request-Id": self.request_id, "traceparent": self.traceparent}
+        state = self.tracestate if self.traceparent else None
+        present = {"X-Request-Id": self.request_id, "traceparent": self.traceparent, "tracestate": state}
         return {name: value for name, value in present.items() if value}
 
 

@@ -10,7 +10,7 @@ __all__ = ["RetryBudget"]
 class RetryBudget:
     """What one service's callers may still repeat."""
 
-    def __init__(self, *, share: float = 0.2, per_s: float = 1.0, most: float = 100.0, now: float = 0.0) -> None:
+    def __init__(self, *, now: float, share: float = 0.2, per_s: float = 1.0, most: float = 100.0) -> None:
         """Begin with a tenth of ``most``.
 
         :param share: of the requests that may be repeated; higher hides more failures and adds more load in an outage.

@@ -154,7 +154,8 @@ class Transport(httpx2.AsyncBaseTransport):
         if service is None:
             if isinstance(self._verify, bool):
                 self._verify = httpx2.create_ssl_context(verify=self._verify)  # slow to make: made once, for all pools
-            service = _Service(name, httpx2.AsyncHTTPTransport(verify=self._verify, limits=self._limits))
+            pool = httpx2.AsyncHTTPTransport(verify=self._verify, limits=self._limits)
+            service = _Service(name, pool, RetryBudget(now=self._clock()))
             self._services[name] = service
         self._services.move_to_end(name)
         return service
@@ -171,8 +172,8 @@ class Transport(httpx2.AsyncBaseTransport):
 class _Service:
     name: str
     pool: httpx2.AsyncHTTPTransport
+    budget: RetryBudget
     spread: Spread = field(default_factory=Spread)
-    budget: RetryBudget = field(default_factory=RetryBudget)
 
     async def send(self, request: httpx2.Request, endpoint: Endpoint, *, connect_timeout_s: float) -> httpx2.Response:
         self.spread.begin(endpoint)

@@ -19,6 +19,7 @@ DISCARDED_BYTES: Final = 16 * 1024 * 1024  # up to here it is read first: who is
 BODY_TIMEOUT_S: Final = 30.0  # a body that has not arrived in this time is refused with 408
 REQUEST_ID: Final = "x-request-id"
 HEADER_LENGTH: Final = 128  # of what is passed on
+TRACE_STATE_LENGTH: Final = 512  # characters that are passed on at least (W3C Trace Context section 3.3.1.5)
 CLOSE: Final = {"connection": "close"}  # what is left of the body is not read
 UNLOGGED: Final = frozenset({"/health", "/health/ready"})  # asked twice a second by the health check
 
@@ -41,7 +42,8 @@ class RequestLog:
         started = time.monotonic()
         headers = Headers(scope=scope)
         request_id = _usable(headers.get(REQUEST_ID)) or uuid.uuid4().hex
-        call_context.set(CallContext(request_id=request_id, traceparent=_usable(headers.get("traceparent"))))
+        trace, state = _usable(headers.get("traceparent")), _usable(headers.get("tracestate"), TRACE_STATE_LENGTH)
+        call_context.set(CallContext(request_id=request_id, traceparent=trace, tracestate=state))
         status = 0
 
         async def answer(message: Message) -> None:
@@ -116,7 +118,7 @@ class BoundedBody:
         return bytes(body)
 
 
-def _usable(value: str | None) -> str | None:
-    if value and len(value) <= HEADER_LENGTH and value.isascii() and value.isprintable():
+def _usable(value: str | None, length: int = HEADER_LENGTH) -> str | None:
+    if value and len(value) <= length and value.isascii() and value.isprintable():
         return value
     return None

@@ -97,12 +97,12 @@ async def test_calls_reach_every_worker(services: ServiceClient, serve: Serve) -
 
 async def test_a_call_carries_what_it_is_made_for(services: ServiceClient, serve: Serve) -> None:
     await serve(lambda address, head, body: json.dumps(head.lower().splitlines()).encode().join([b'{"head":', b"}"]))
-    token = call_context.set(CallContext(request_id="r-1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01"))
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    token = call_context.set(CallContext(request_id="r-1", traceparent=trace, tracestate="vendor=1"))
     answer = await services.call_worker("/process", {})
     call_context.reset(token)
-    assert {"post /process http/1.1", "x-request-id: r-1", f"traceparent: 00-{'a' * 32}-{'b' * 16}-01"} <= set(
-        answer["head"]
-    )
+    expected = {"post /process http/1.1", "x-request-id: r-1", f"traceparent: {trace}", "tracestate: vendor=1"}
+    assert expected <= set(answer["head"])
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,96 @@ async def test_with_a_single_address_a_lost_request_is_tried_there_again(
     assert len(lost) == 3
 
 
+def refuses(seen: list[str]) -> Serve:
+    """Answer every request with a failure of the server's own."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await head_of(reader):
+            seen.append(head)
+            writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    return serve
+
+
+async def test_an_address_that_keeps_failing_is_passed_over_and_said_so(
+    client: httpx2.AsyncClient, zone: dict[str, str], url: str, listen: Listen, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed: list[str] = []
+    zone["worker.example. A"] = records(*THREE)
+    await listen(THREE[0], refuses(failed))
+    for address in THREE[1:]:
+        await listen(address, says(address))
+    statuses = Counter([(await client.post(url, content=b"x")).status_code for _ in range(60)])
+    assert statuses == {503: 5, 200: 55}
+    assert len(failed) == 5
+    assert "of worker.example is passed over for 1 s: it answered 503" in caplog.text
+
+
+async def test_when_every_address_fails_every_one_is_still_asked(
+    client: httpx2.AsyncClient, zone: dict[str, str], url: str, listen: Listen
+) -> None:
+    failed: dict[str, list[str]] = {address: [] for address in THREE}
+    zone["worker.example. A"] = records(*THREE)
+    for address in THREE:
+        await listen(address, refuses(failed[address]))
+    for _ in range(60):
+        assert (await client.get(url)).status_code == 503
+    assert all(len(seen) > 10 for seen in failed.values())
+
+
+async def test_lost_requests_are_repeated_for_a_share_of_all_and_no_more(
+    client: httpx2.AsyncClient, zone: dict[str, str], url: str, listen: Listen
+) -> None:
+    lost: list[str] = []
+    zone["worker.example. A"] = records(*THREE)
+    for address in THREE:
+        await listen(address, breaks(lost))
+    for _ in range(100):
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await client.get(url)
+    assert 110 <= len(lost) <= 100 + 10 + 20 + 10  # what was saved up, a fifth, and one each second besides
+
+
+async def test_a_response_says_who_sent_it_and_whether_dns_was_away(
+    client: httpx2.AsyncClient, zone: dict[str, str], url: str, port: int, listen: Listen
+) -> None:
+    zone["worker.example. A"] = records(THREE[0], ttl_s=0)
+    await listen(THREE[0], says(THREE[0]))
+    fresh = await client.get(url)
+    zone["worker.example. A"] = "rcode SERVFAIL"
+    stale = await client.get(url)
+    assert [each.extensions["waypost_stale"] for each in (fresh, stale)] == [False, True]
+    assert fresh.extensions["waypost_endpoint"] == f"{THREE[0]}:{port}"
+    assert stale.text == THREE[0]
+
+
+async def test_the_less_busy_of_two_addresses_is_taken(
+    client: httpx2.AsyncClient, zone: dict[str, str], url: str, listen: Listen
+) -> None:
+    go_on, held = asyncio.Event(), Counter[str]()
+
+    def holds(address: str) -> Serve:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await head_of(reader)
+            held[address] += 1
+            await go_on.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        return serve
+
+    zone["worker.example. A"] = records(*THREE)
+    for address in THREE:
+        await listen(address, holds(address))
+    under_way = [asyncio.create_task(client.get(url)) for _ in range(60)]
+    while held.total() < 60:
+        await asyncio.sleep(0.01)
+    go_on.set()
+    await asyncio.gather(*under_way)
+    assert max(held.values()) - min(held.values()) <= 4
+
+
 async def test_a_name_that_leads_nowhere_is_a_connect_error_with_its_reason(client: httpx2.AsyncClient) -> None:
     with pytest.raises(httpx2.ConnectError, match=r"nobody\.example does not exist") as raised:
         await client.get("http://nobody.example/")

@@ -3,12 +3,12 @@
 Sources: RFC 9110 section 7.6.1 (hop by hop), and the X-Forwarded-… headers as AWS's ALB sets them.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
-from uuid import uuid4
 
 from waypost.balancer.requests import Header, RequestHead
 
@@ -48,7 +48,7 @@ def request_id(head: RequestHead) -> str:
     given = head.values(REQUEST_ID.lower())
     if len(given) == 1 and USABLE_ID.fullmatch(given[0]):
         return given[0].decode("ascii")
-    return uuid4().hex
+    return os.urandom(16).hex()
 
 
 def trace_id(head: RequestHead) -> str | None:

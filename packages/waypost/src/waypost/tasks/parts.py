@@ -76,12 +76,15 @@ class Parts:
     def balancer(self, manifest: Manifest, ports: BalancerPorts) -> Component:
         """Return the balancer in front of the service that the manifest names."""
         assert manifest.balancer is not None
+        name = manifest.balancer.service
+        checked = next(service.health.path for service in manifest.services if service.name == name)
         return self._make(
             "balancer",
             "waypost.balancer",
             {
                 "WAYPOST_BALANCER_NAMESPACE": manifest.namespace,
-                "WAYPOST_BALANCER_SERVICE": manifest.balancer.service,
+                "WAYPOST_BALANCER_SERVICE": name,
+                "WAYPOST_BALANCER_CHECK_PATH": checked,
                 "AWS_ENDPOINT_URL_SERVICEDISCOVERY": self.registry_url,
                 "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             },
