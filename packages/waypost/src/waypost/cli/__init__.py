@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from waypost.catalog.quotas import Quotas
-from waypost.cli import platform_commands
+from waypost.cli import platform_commands, registry_commands, run
 from waypost.cli.options import StateDir
 from waypost.cli.registry.commands import register_commands
 from waypost.settings import ListenAddress, PlatformSettings, parse_relaxations, parse_task_network
@@ -108,3 +108,5 @@ def _parse_account(text: str) -> str:
 
 platform_commands.register(app)
 register_commands(app)
+registry_commands.register(app)
+run.register(app)

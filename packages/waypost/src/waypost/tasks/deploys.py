@@ -16,7 +16,8 @@ from waypost.tasks.answers import Answers
 from waypost.tasks.errors import ManifestInvalid, PlatformError
 from waypost.tasks.jobs import run_job
 from waypost.tasks.manifest import JobSpec, Manifest, ServiceSpec
-from waypost.tasks.registrar import RegistryRefused, until_answered
+from waypost.tasks.registrar import until_answered
+from waypost.tasks.registry_errors import RegistryRefused
 from waypost.tasks.rolling import CannotRoll, NewVersionFailed, Progress, Roll
 from waypost.tasks.slots import Slot
 from waypost.tasks.supervisor import NoSuchTask, Supervisor

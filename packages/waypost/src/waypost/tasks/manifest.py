@@ -62,13 +62,15 @@ MOST: Final = 2**63 - 1  # of a limit: what setrlimit(2) can hold
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthSpec:
-    """How a task's health is checked: GET ``path``; a 2xx in time passes."""
+    """How a task's health is checked: by HTTP, GET ``path``; a 2xx in time passes."""
 
-    path: str = "/health"
+    kind: Literal["http", "https", "tcp", "grpc"] = "http"  # tcp: it can be connected to; grpc: the health protocol
+    path: str = "/health"  # of HTTP and HTTPS
     interval_ms: int = 500  # 100..60000; lower finds a sick task sooner and asks more often
     timeout_ms: int = 1000  # 50..60000; longer than the slowest honest answer
     rise: int = 1  # 1..10 passes in a row make it healthy
     fall: int = 2  # 1..10 failures in a row make it unhealthy
+    replace_after_s: float = 30.0  # 0..86400 seconds that a task may be unhealthy until another takes its place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,11 +287,13 @@ def _named(table: Table) -> None:
 
 def _health(table: Table) -> HealthSpec:
     spec = HealthSpec(
+        kind=table.take("kind", one_of(["http", "https", "tcp", "grpc"]), "http"),
         path=table.take("path", http_path, "/health"),
         interval_ms=table.take("interval_ms", integer(100, 60_000), 500),
         timeout_ms=table.take("timeout_ms", integer(50, 60_000), 1000),
         rise=table.take("rise", integer(1, 10), 1),
         fall=table.take("fall", integer(1, 10), 2),
+        replace_after_s=table.take("replace_after_s", seconds(0, 86_400), 30.0),
     )
     table.nothing_else()
     return spec
@@ -322,7 +326,9 @@ def _logs(table: Table) -> LogSpec:
 
 
 def _balancer(table: Table, services: list[Table]) -> Balancer:
-    balancer = Balancer(service=table.take("service", one_of([service.name for service in services])))
+    balancer = Balancer(
+        service=table.take("service", one_of([service.name for service in services], of="the services"))
+    )
     table.nothing_else()
     return balancer
 

@@ -32,7 +32,8 @@ from waypost.tasks.parts import Parts
 from waypost.tasks.ports import Ports, bind_ports
 from waypost.tasks.preflight import choose_task_port, look_over, programs
 from waypost.tasks.process import Process, boot_id
-from waypost.tasks.registrar import Registrar, RegistryRefused, until_answered
+from waypost.tasks.registrar import Registrar, until_answered
+from waypost.tasks.registry_errors import RegistryRefused
 from waypost.tasks.report import Report
 from waypost.tasks.roster import Roster
 from waypost.tasks.run_file import RunFile, RunState

@@ -1,25 +1,18 @@
 """What the supervisor says to the registry: Cloud Map's API, and nothing of Waypost's own.
 
-An operation that Cloud Map only accepts is followed until it is done. Errors of the SDK end here::
-
-    RegistryError
-    ├── RegistryAway        no answer, or one that means "later": ask again
-    ├── NotRegistered       the registry does not know the instance
-    ├── ServiceLost         the registry does not know the service, or its namespace
-    └── RegistryRefused     it will never do this
+An operation that Cloud Map only accepts is followed until it is done.
 """
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from waypost.catalog.model import SUPERVISED
+from waypost.tasks.instances import services_of
 from waypost.tasks.manifest import ServiceSpec
+from waypost.tasks.registry_errors import NotRegistered, RegistryAway, RegistryRefused, ServiceLost, translated
 from waypost_client.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -29,12 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RUNS_ALONE",
     "KnownService",
-    "NotRegistered",
     "Registrar",
-    "RegistryAway",
-    "RegistryError",
-    "RegistryRefused",
-    "ServiceLost",
     "instance_attributes",
     "retry_delays",
     "until_answered",
@@ -51,37 +39,6 @@ SOA_TTL_S: Final = 5  # how long it may be remembered that a name has nothing
 VPC: Final = "vpc-local"
 DELAYS_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5)  # before each next try; then LONGEST_DELAY_S every time
 LONGEST_DELAY_S: Final = 1.0
-
-INSTANCE_UNKNOWN: Final = {"InstanceNotFound"}
-SERVICE_UNKNOWN: Final = {"ServiceNotFound", "NamespaceNotFound"}
-LATER: Final = {"DuplicateRequest", "RequestLimitExceeded", "ThrottlingException", "Throttling"}
-
-
-class RegistryError(Exception):
-    """The registry did not do what it was asked."""
-
-    def __init__(self, operation: str, reason: str) -> None:
-        super().__init__(operation, reason)
-        self.operation, self.reason = operation, reason
-
-    def __str__(self) -> str:
-        return f"{self.operation}: {self.reason}"
-
-
-class RegistryAway(RegistryError):
-    """No answer, or one that means "later"."""
-
-
-class NotRegistered(RegistryError):
-    """The registry does not know the instance."""
-
-
-class ServiceLost(RegistryError):
-    """The registry does not know the service, or its namespace."""
-
-
-class RegistryRefused(RegistryError):
-    """The registry will never do this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +68,7 @@ class Registrar:
             wanted = self._records(spec)
             found = (await self._list_services(namespace_id)).get(spec.name)
             if found is not None and _records_of(found) != wanted and not await self._list_instances(found["Id"]):
-                async with _translated("DeleteService"):
+                async with translated("DeleteService"):
                     await self._client.delete_service(Id=found["Id"])
                 found = None
             if found is None:
@@ -165,7 +122,7 @@ class Registrar:
         if service not in self._services:
             return
         try:
-            async with _translated("DeregisterInstance"):
+            async with translated("DeregisterInstance"):
                 accepted = await self._client.deregister_instance(
                     ServiceId=self._services[service].id, InstanceId=instance
                 )
@@ -188,7 +145,7 @@ class Registrar:
                 return
             raise NotRegistered("UpdateInstanceCustomHealthStatus", "it was withdrawn while it was unhealthy")
         try:
-            async with _translated("UpdateInstanceCustomHealthStatus"):
+            async with translated("UpdateInstanceCustomHealthStatus"):
                 await self._client.update_instance_custom_health_status(
                     ServiceId=self._services[service].id, InstanceId=instance, Status=health
                 )
@@ -207,7 +164,7 @@ class Registrar:
 
     async def _register(self, service: KnownService, instance: str, attributes: Mapping[str, str]) -> None:
         untold = () if service.takes_health else ("AWS_INIT_HEALTH_STATUS",)
-        async with _translated("RegisterInstance"):
+        async with translated("RegisterInstance"):
             accepted = await self._client.register_instance(
                 ServiceId=service.id,
                 InstanceId=instance,
@@ -217,7 +174,7 @@ class Registrar:
 
     async def _list_instances(self, service_id: str) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
-        async with _translated("ListInstances"):
+        async with translated("ListInstances"):
             async for page in self._client.get_paginator("list_instances").paginate(ServiceId=service_id):
                 found.update({each["Id"]: each.get("Attributes", {}) for each in page["Instances"]})
         return found
@@ -225,7 +182,7 @@ class Registrar:
     async def _ensure_namespace(self) -> str:
         if self._namespace_id is not None:
             try:
-                async with _translated("GetNamespace"):
+                async with translated("GetNamespace"):
                     await self._client.get_namespace(Id=self._namespace_id)
             except ServiceLost:
                 self._namespace_id = None
@@ -234,7 +191,7 @@ class Registrar:
         return self._namespace_id
 
     async def _find_namespace(self, *, any_type: bool) -> str | None:
-        async with _translated("ListNamespaces"):
+        async with translated("ListNamespaces"):
             async for page in self._client.get_paginator("list_namespaces").paginate():
                 for each in page["Namespaces"]:
                     if each.get("Name") == self._namespace and (any_type or each.get("Type") == "DNS_PRIVATE"):
@@ -242,7 +199,7 @@ class Registrar:
         return None
 
     async def _create_namespace(self) -> str:
-        async with _translated("CreatePrivateDnsNamespace"):
+        async with translated("CreatePrivateDnsNamespace"):
             accepted = await self._client.create_private_dns_namespace(
                 Name=self._namespace, Vpc=VPC, Properties={"DnsProperties": {"SOA": {"TTL": SOA_TTL_S}}}
             )
@@ -251,12 +208,9 @@ class Registrar:
 
     async def _list_services(self, namespace_id: str) -> "dict[str, ServiceTypeDef]":
         found: dict[str, ServiceTypeDef] = {}
-        async with _translated("ListServices"):
-            pages = self._client.get_paginator("list_services").paginate(
-                Filters=[{"Name": "NAMESPACE_ID", "Values": [namespace_id], "Condition": "EQ"}]
-            )
-            async for page in pages:
-                found.update({each["Name"]: each for each in page["Services"]})
+        async with translated("ListServices"):
+            async for each in services_of(self._client, namespace_id):
+                found[each["Name"]] = each
         return found
 
     async def _create_service(self, name: str, namespace_id: str, records: Records) -> "ServiceTypeDef":
@@ -264,7 +218,7 @@ class Registrar:
             "RoutingPolicy": "MULTIVALUE",
             "DnsRecords": [{"Type": kind, "TTL": ttl} for kind, ttl in sorted(records)],
         }
-        async with _translated("CreateService"):
+        async with translated("CreateService"):
             created = await self._client.create_service(
                 Name=name,
                 NamespaceId=namespace_id,
@@ -281,7 +235,7 @@ class Registrar:
         """Return the targets of an operation once it is done."""
         for delay in retry_delays():
             await asyncio.sleep(delay)
-            async with _translated("GetOperation"):
+            async with translated("GetOperation"):
                 operation = (await self._client.get_operation(OperationId=operation_id))["Operation"]
             match operation.get("Status"):
                 case "SUCCESS":
@@ -319,29 +273,6 @@ async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
         except RegistryAway:
             continue
     raise AssertionError  # delays never end
-
-
-@asynccontextmanager
-async def _translated(operation: str) -> AsyncIterator[None]:
-    try:
-        yield
-    except ClientError as exc:
-        raise _meaning(operation, exc) from exc
-    except (BotoCoreError, OSError) as exc:
-        raise RegistryAway(operation, str(exc)) from exc
-
-
-def _meaning(operation: str, exc: ClientError) -> RegistryError:
-    error = exc.response.get("Error", {})
-    code, message = error.get("Code", ""), error.get("Message", "")
-    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in INSTANCE_UNKNOWN:
-        return NotRegistered(operation, message)
-    if code in SERVICE_UNKNOWN:
-        return ServiceLost(operation, message)
-    if code in LATER or status >= 500:
-        return RegistryAway(operation, f"{code}: {message}")
-    return RegistryRefused(operation, f"{code}: {message}")
 
 
 def _known(service: "ServiceTypeDef") -> KnownService:

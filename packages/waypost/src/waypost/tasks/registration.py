@@ -13,7 +13,8 @@ import structlog
 
 from waypost.cloudmap import cause
 from waypost.tasks.manifest import ServiceSpec
-from waypost.tasks.registrar import NotRegistered, RegistryError, retry_delays
+from waypost.tasks.registrar import retry_delays
+from waypost.tasks.registry_errors import NotRegistered, RegistryError
 
 __all__ = ["Place", "Registration", "Registry"]
 

@@ -128,7 +128,7 @@ class Slot:
         if life.running.is_set():
             self.up.set()
         await life.over.wait()
-        if not life.leaving:
+        if life.given_up or not life.leaving:
             path = self._roster.logs.of_task(life.spec.name, life.instance)
             how = f"did not start: {life.start_problem}" if life.start_problem else f"ended: {life.last_words}"
             mend = f"see its command in the manifest, and its log {path}"

@@ -13,7 +13,8 @@ from waypost.tasks.first import first_of
 from waypost.tasks.jobs import run_job
 from waypost.tasks.manifest import JobSpec, Manifest, ServiceSpec
 from waypost.tasks.process import Process
-from waypost.tasks.registrar import Registrar, RegistryError, ServiceLost
+from waypost.tasks.registrar import Registrar
+from waypost.tasks.registry_errors import RegistryError, ServiceLost
 from waypost.tasks.roster import Roster
 from waypost.tasks.slots import CrashLoop, Slot
 from waypost.tasks.stop import DRAINED_S, GRACE_S, StopRequest

@@ -12,6 +12,7 @@ from typing import Final, Literal
 import structlog
 
 from waypost.health.link import ProberLink
+from waypost.health.probe import CheckKind
 from waypost.health.wire import News, Watch
 from waypost.promise import PromiseLog
 from waypost.tasks.first import first_of
@@ -70,6 +71,8 @@ class TaskLife:
         self._stop = asyncio.Event()
         self._why_stop = ""
         self._watched: int | None = None
+        self._patience: asyncio.TimerHandle | None = None  # with a sick task
+        self.given_up = False  # it was sick for too long
 
     @property
     def leaving(self) -> bool:
@@ -122,8 +125,10 @@ class TaskLife:
     async def _come_up(self, process: Process) -> bool:
         """Return whether its checks passed and the registry has acknowledged it."""
         deadline = asyncio.get_running_loop().time() + self.spec.start_timeout_s
-        for path in filter(None, (self.spec.ready, self.spec.health.path)):
-            if not await self._passes(path, process, deadline):
+        health = self.spec.health
+        kind: CheckKind = "https" if health.kind == "https" else "http"
+        for path, how in ((self.spec.ready, kind), (health.path, health.kind)):
+            if path is not None and not await self._passes(path, how, process, deadline):
                 return False
         self._note("accepting")
         self._move(TaskEvent.PASSED)
@@ -136,17 +141,18 @@ class TaskLife:
         self.running.set()
         return True
 
-    async def _passes(self, path: str, process: Process, deadline: float) -> bool:
-        """Return whether a path was answered well before the deadline; its failures on the way count for nothing."""
+    async def _passes(self, path: str, kind: CheckKind, process: Process, deadline: float) -> bool:
+        """Return whether a check passed before the deadline; its failures on the way count for nothing."""
         passed = asyncio.Event()
-        self.last_words = f"{path} has not been answered yet"
+        what = path if kind in ("http", "https") else f"its {kind} check"
+        self.last_words = f"{what} has not been answered yet"
 
         def hear(news: News) -> None:
-            self.last_words = f"{path} answered {news.reason}" if "HTTP" in news.reason else f"{path}: {news.reason}"
+            self.last_words = f"{what} answered {news.reason}" if "HTTP" in news.reason else f"{what}: {news.reason}"
             if news.healthy:
                 passed.set()
 
-        self._watch(path, hear, interval_ms=STARTING_INTERVAL_MS, fall=1, healthy=None)
+        self._watch(path, kind, hear, interval_ms=STARTING_INTERVAL_MS, fall=1, healthy=None)
         left_s = max(0.0, deadline - asyncio.get_running_loop().time())
         await first_of(passed, process.exited, self._stop, timeout_s=left_s)
         self._unwatch()
@@ -159,9 +165,12 @@ class TaskLife:
     async def _serve(self, process: Process, *, healthy: bool | None) -> None:
         """Report its health until it ends or is to stop."""
         health = self.spec.health
-        self._watch(health.path, self._hear, interval_ms=health.interval_ms, fall=health.fall, healthy=healthy)
+        self._watch(
+            health.path, health.kind, self._hear, interval_ms=health.interval_ms, fall=health.fall, healthy=healthy
+        )
         await first_of(process.exited, self._stop)
         self._unwatch()
+        self._bear()
 
     def _hear(self, news: News) -> None:
         self.last_words = f"check {'passed' if news.healthy else 'failed'}: {news.reason}"
@@ -169,9 +178,24 @@ class TaskLife:
         if self.state is (TaskState.UNHEALTHY if news.healthy else TaskState.RUNNING):
             self._move(TaskEvent.PASSED if news.healthy else TaskEvent.FAILED)
             self.registration.want(wanted, self.last_words)
+            self._bear()
+            if not news.healthy:
+                patience_s = self.spec.health.replace_after_s
+                self._patience = asyncio.get_running_loop().call_later(patience_s, self._give_up)
         elif self.registration.place is Place.UNKNOWN:  # adopted: what the registry has of it is not known
             self.registration.want(wanted, self.last_words)
         self.running.set()
+
+    def _give_up(self) -> None:
+        """It has been sick for too long: its slot gets another."""
+        self.given_up = True
+        self.stop(f"unhealthy for {self.spec.health.replace_after_s:g} s ({self.last_words})")
+
+    def _bear(self) -> None:
+        """Bear with it: it is well, or leaves already."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     async def _leave(self, process: Process) -> None:
         """Drain and end what still runs; withdraw it in any case."""
@@ -213,11 +237,19 @@ class TaskLife:
         return max(LEAST_DRAIN_S, ttl_s + DRAIN_MARGIN_S)
 
     def _watch(
-        self, path: str, hear: Callable[[News], None], *, interval_ms: int, fall: int, healthy: bool | None
+        self,
+        path: str,
+        kind: CheckKind,
+        hear: Callable[[News], None],
+        *,
+        interval_ms: int,
+        fall: int,
+        healthy: bool | None,
     ) -> None:
         health = self.spec.health
         watch = Watch(
             number=0,
+            kind=kind,
             address=self.endpoint.address,
             port=self.endpoint.port,
             path=path,

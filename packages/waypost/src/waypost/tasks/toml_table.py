@@ -15,6 +15,7 @@ __all__ = [
     "domain_name",
     "http_path",
     "integer",
+    "label",
     "names_of",
     "one_of",
     "path_text",
@@ -28,7 +29,7 @@ LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 RECORDS: Final = ("A", "SRV")  # AAAA: tasks have IPv4 addresses; CNAME: they have no other name
 
 
-class Invalid(Exception):
+class Invalid(ValueError):
     """What a value should have been."""
 
 
@@ -114,6 +115,13 @@ def domain_name(value: Any) -> str:
     return str(value)
 
 
+def label(value: Any) -> str:
+    """Return a DNS label in lower case."""
+    if not isinstance(value, str) or not LABEL.fullmatch(value):
+        raise Invalid("it must be lower-case letters, digits and hyphens, at most 63, as a DNS label")
+    return value
+
+
 def command_line(value: Any) -> tuple[str, ...]:
     """Return a program and its arguments."""
     if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
@@ -166,12 +174,12 @@ def seconds(least: float, most: float) -> Callable[[Any], float]:
     return parse
 
 
-def one_of(names: list[str]) -> Callable[[Any], str]:
+def one_of(names: list[str], *, of: str = "these") -> Callable[[Any], str]:
     """Return a parser of one of these names."""
 
     def parse(value: Any) -> str:
         if value not in names:
-            raise Invalid(f"it must be one of the services: {', '.join(names)}")
+            raise Invalid(f"it must be one of {of}: {', '.join(names)}")
         return str(value)
 
     return parse

@@ -7,14 +7,8 @@ import pytest
 
 from waypost.cloudmap import open_cloudmap
 from waypost.tasks.manifest import ServiceSpec
-from waypost.tasks.registrar import (
-    NotRegistered,
-    Registrar,
-    RegistryAway,
-    RegistryRefused,
-    ServiceLost,
-    instance_attributes,
-)
+from waypost.tasks.registrar import Registrar, instance_attributes
+from waypost.tasks.registry_errors import NotRegistered, RegistryAway, RegistryRefused, ServiceLost
 from waypost_client.endpoint import Endpoint
 
 WEB = ServiceSpec(name="web", command=("serve",), ttl_s=7)

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from waypost.cloudmap import cause
 from waypost.tasks.manifest import ServiceSpec
-from waypost.tasks.registrar import NotRegistered, RegistryAway, RegistryError
 from waypost.tasks.registration import Place, Registration
+from waypost.tasks.registry_errors import NotRegistered, RegistryAway, RegistryError
 
 SPEC = ServiceSpec(name="web", command=("serve",))
 

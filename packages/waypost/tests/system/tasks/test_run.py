@@ -1,0 +1,243 @@
+"""``waypost run``: any program gets the life of a task, in a registry of ours and in another one of the same API."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+from botocore.config import Config
+
+from waypost.promise import Task, read_events
+
+ECHO_TASK = Path(__file__).parents[2] / "echo_task.py"
+PROGRAMS = Path(sys.executable).parent
+PATIENCE_S = 20.0
+Eventually = Callable[..., Any]
+
+
+def eventually(condition: Callable[[], Any], what: str = "") -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, what or condition
+        time.sleep(0.02)
+    return value
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Somewhere:
+    """A registry, and the programs that are run against it."""
+
+    url: str
+    folder: Path
+    running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    @property
+    def cloudmap(self) -> Any:
+        return boto3.client(
+            "servicediscovery",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="waypost",
+            aws_secret_access_key="waypost",
+            config=Config(inject_host_prefix=False),
+        )
+
+    def run(self, *words: str, flags: tuple[str, ...] = (), port: int | None = None) -> "subprocess.Popen[bytes]":
+        port = port or free_port()
+        command = [
+            *(PROGRAMS / "waypost", "run", "--service", "web", "--namespace", "example.test"),
+            *("--port", str(port), "--address", "127.0.0.1", "--interval-ms", "100", "--ttl-s", "1"),
+            *("--endpoint-url", self.url, *flags),
+            *("--", sys.executable, ECHO_TASK, *words),
+        ]
+        environment = {
+            **os.environ,
+            "SERVICE_ADDRESS": "127.0.0.1",
+            "WAYPOST_PROMISE_LOG": str(self.folder / "promise"),
+            "AWS_ACCESS_KEY_ID": "waypost",
+            "AWS_SECRET_ACCESS_KEY": "waypost",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        with (self.folder / "said").open("ab") as said:
+            process = subprocess.Popen(command, env=environment, stdout=said, stderr=said, cwd=self.folder)
+        self.running.append(process)
+        return process
+
+    @property
+    def said(self) -> str:
+        return (self.folder / "said").read_text()
+
+    @property
+    def service(self) -> str | None:
+        return next((each["Id"] for each in self.cloudmap.list_services()["Services"] if each["Name"] == "web"), None)
+
+    def instances(self) -> dict[str, dict[str, str]]:
+        service = self.service
+        if service is None:
+            return {}
+        return {each["Id"]: each["Attributes"] for each in self.cloudmap.list_instances(ServiceId=service)["Instances"]}
+
+    def healths(self) -> list[str]:
+        health = self.cloudmap.get_instances_health_status(ServiceId=self.service)["Status"]
+        return list(health.values())
+
+    def clear(self) -> None:
+        for process in self.running:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+            process.kill()
+            process.wait(10)
+
+
+@pytest.fixture
+def moto(tmp_path: Path) -> Iterator[Somewhere]:
+    """Yield a registry of AWS's API that is not Waypost, with the service in it, as a template would have made it."""
+    port = free_port()
+    command = [PROGRAMS / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        somewhere = Somewhere(f"http://127.0.0.1:{port}", tmp_path)
+        try:
+            eventually(lambda: _listens(port), "moto's server listens")
+            cloudmap = somewhere.cloudmap
+            cloudmap.create_private_dns_namespace(Name="example.test", Vpc="vpc-1")
+            (namespace,) = cloudmap.list_namespaces()["Namespaces"]
+            cloudmap.create_service(
+                Name="web",
+                NamespaceId=namespace["Id"],
+                DnsConfig={"DnsRecords": [{"Type": "A", "TTL": 1}]},
+                HealthCheckCustomConfig={"FailureThreshold": 1},
+            )
+            yield somewhere
+        finally:
+            somewhere.clear()
+            server.terminate()
+
+
+@pytest.fixture
+def waypost(platform: Any, echo: Callable[..., str]) -> Iterator[Somewhere]:
+    """Yield the registry of a platform."""
+    platform.up('namespace = "example.test"\n' + echo("other"))
+    somewhere = Somewhere(f"http://{platform.run['http_address']}", platform.folder)
+    try:
+        yield somewhere
+    finally:
+        somewhere.clear()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("where", ["waypost", "moto"])
+def test_a_program_is_registered_while_healthy_and_drained_before_it_ends(
+    where: str, request: pytest.FixtureRequest
+) -> None:
+    somewhere: Somewhere = request.getfixturevalue(where)
+    port = free_port()
+    process = somewhere.run("sick", port=port, flags=("--attribute", "version=7"))
+    eventually(lambda: "starting (pid" in somewhere.said)
+    time.sleep(0.5)  # it is sick: for as long as one looks, nobody may find it
+    assert somewhere.instances() == {}
+    _post_health(port, 200)
+    ((instance, attributes),) = eventually(somewhere.instances, "it is registered").items()
+    assert attributes["AWS_INSTANCE_IPV4"] == "127.0.0.1"
+    assert attributes["AWS_INSTANCE_PORT"] == str(port)
+    assert attributes["version"] == "7"
+    if where == "waypost":
+        found = somewhere.cloudmap.discover_instances(NamespaceName="example.test", ServiceName="web")
+        assert [each["InstanceId"] for each in found["Instances"]] == [instance]
+        _post_health(port, 503)
+        eventually(lambda: somewhere.healths() == ["UNHEALTHY"], "it is told to be sick")
+        _post_health(port, 200)
+        eventually(lambda: somewhere.healths() == ["HEALTHY"], "it is told to be well")
+    else:
+        assert "this registry knows no leases" in somewhere.said
+    process.send_signal(signal.SIGTERM)
+    eventually(lambda: somewhere.instances() == {}, "it is withdrawn")
+    withdrawn = time.monotonic()
+    assert process.wait(PATIENCE_S) == 0
+    noted = [each for each in read_events(somewhere.folder / "promise") if isinstance(each, Task)]
+    own = [each for each in noted if each.task == instance]
+    assert [each.point for each in own] == ["started", "accepting", "stopping", "ended"]
+    assert own[2].at - withdrawn > 0.5, "the second that its address may be remembered has to pass"
+
+
+@pytest.mark.parametrize("where", ["waypost", "moto"])
+def test_a_program_that_ends_by_itself_is_withdrawn_and_its_exit_code_passed_on(
+    where: str, request: pytest.FixtureRequest
+) -> None:
+    somewhere: Somewhere = request.getfixturevalue(where)
+    process = somewhere.run("exit-later")
+    assert process.wait(PATIENCE_S) == 4
+    assert "asked once too often" in somewhere.said  # what it prints goes where waypost run's own goes
+    assert somewhere.instances() == {}
+
+
+def test_a_program_that_never_gets_healthy_is_ended(waypost: Somewhere) -> None:
+    process = waypost.run("sick", flags=("--start-timeout-s", "0.5"))
+    assert process.wait(PATIENCE_S) == 1
+    assert "web did not start: not healthy within 0.5 s (/health answered HTTP 503)" in waypost.said
+
+
+def test_a_program_without_http_is_checked_by_connecting(waypost: Somewhere) -> None:
+    process = waypost.run("sick", flags=("--health-kind", "tcp"))
+    eventually(waypost.instances, "it is registered")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 0
+
+
+def test_where_there_is_no_such_service_none_is_made_but_in_a_registry_of_ours(moto: Somewhere, tmp_path: Path) -> None:
+    process = moto.run(flags=("--service", "nothing"))
+    assert process.wait(PATIENCE_S) == 3
+    assert "the registry has no service nothing.example.test: make it: aws servicediscovery create-service" in moto.said
+    nobody = Somewhere("http://127.0.0.1:1", tmp_path).run()
+    assert nobody.wait(PATIENCE_S) == 6
+    assert "the registry does not answer" in moto.said
+
+
+def test_a_platform_that_starts_anew_leaves_what_runs_on_its_own_alone(platform: Any, echo: Callable[..., str]) -> None:
+    manifest = 'namespace = "example.test"\n' + echo("web")
+    platform.up(manifest)
+    flags = [each for name in ("http", "dns") for each in (f"--{name}-address", platform.run[f"{name}_address"])]
+    somewhere = Somewhere(f"http://{platform.run['http_address']}", platform.folder)
+    try:
+        process = somewhere.run()
+        eventually(lambda: len(somewhere.instances()) == 2)
+        own = platform.tasks[0]["instance"]
+        (alone,) = somewhere.instances().keys() - {own}
+        platform.signal(signal.SIGKILL)
+        platform.wait()
+        os.kill(int(json.loads((platform.state / "tasks.json").read_text())["tasks"][0]["pid"]), signal.SIGKILL)
+        platform.up(manifest, *flags)
+        assert alone in somewhere.instances()
+        assert own not in somewhere.instances()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        somewhere.clear()
+
+
+def _post_health(port: int, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        body = str(status).encode()
+        connection.sendall(b"POST /health HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        assert connection.recv(1024)
