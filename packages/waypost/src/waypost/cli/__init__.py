@@ -14,8 +14,8 @@ import typer
 
 from waypost.catalog.quotas import Quotas
 from waypost.cli import platform_commands, registry_commands, run
+from waypost.cli.catalog.commands import register_commands
 from waypost.cli.options import StateDir
-from waypost.cli.registry.commands import register_commands
 from waypost.settings import ListenAddress, PlatformSettings, parse_relaxations, parse_task_network
 
 __all__ = ["app"]

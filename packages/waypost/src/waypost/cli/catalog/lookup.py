@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from waypost.cli.registry.errors import Conflict, NotFound
+from waypost.cli.catalog.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient

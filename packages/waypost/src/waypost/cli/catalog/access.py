@@ -43,7 +43,7 @@ class Access:
     @asynccontextmanager
     async def client(self) -> "AsyncIterator[ServiceDiscoveryClient]":
         """Yield a client. Errors of the SDK inside the block leave it as this package's own."""
-        from waypost.cli.registry.sdk_errors import foreign_errors
+        from waypost.cli.catalog.sdk_errors import foreign_errors
         from waypost.cloudmap import open_cloudmap  # the SDK takes its time, and --help should not wait for it
 
         if "AWS_REGION" in os.environ:  # the name in other SDKs, which botocore does not know

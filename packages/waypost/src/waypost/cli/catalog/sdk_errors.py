@@ -6,7 +6,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ParamValidationError
 
-from waypost.cli.registry.errors import CommandFailed, Conflict, Denied, Misused, NotFound, Unavailable
+from waypost.cli.catalog.errors import CommandFailed, Conflict, Denied, Misused, NotFound, Unavailable
 
 __all__ = ["foreign_errors"]
 

@@ -13,8 +13,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from waypost.cli.registry.errors import NotFound, TimedOut, Unavailable
-from waypost.cli.registry.lookup import find_service, list_instances
+from waypost.cli.catalog.errors import NotFound, TimedOut, Unavailable
+from waypost.cli.catalog.lookup import find_service, list_instances
 
 if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient

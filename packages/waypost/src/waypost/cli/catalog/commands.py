@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
+from waypost.cli.catalog.access import Access
+from waypost.cli.catalog.errors import CommandFailed, Misused
+from waypost.cli.catalog.printing import Output, show, show_one
 from waypost.cli.options import EndpointUrl, StateDir
-from waypost.cli.registry.access import Access
-from waypost.cli.registry.errors import CommandFailed, Misused
-from waypost.cli.registry.printing import Output, show, show_one
 
 if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient
@@ -60,7 +60,7 @@ def namespaces(
     """List namespaces. Example: waypost namespaces -o json"""
 
     async def work(client: "ServiceDiscoveryClient") -> None:
-        from waypost.cli.registry.views import namespace_rows
+        from waypost.cli.catalog.views import namespace_rows
 
         show(await namespace_rows(client, name), output, columns=("name", "id", "type", "services", "description"))
 
@@ -78,7 +78,7 @@ def services(
     """List services, with how many of their instances can be used. Example: waypost services secure-api.local"""
 
     async def work(client: "ServiceDiscoveryClient") -> None:
-        from waypost.cli.registry.views import service_rows
+        from waypost.cli.catalog.views import service_rows
 
         show(await service_rows(client, name), output, columns=("name", "id", "healthy", "records", "routing"))
 
@@ -96,7 +96,7 @@ def instances(
     """List the instances of a service, the sick ones first. Example: waypost instances worker.secure-api.local"""
 
     async def work(client: "ServiceDiscoveryClient") -> None:
-        from waypost.cli.registry.views import instance_detail, instance_rows
+        from waypost.cli.catalog.views import instance_detail, instance_rows
 
         if instance is not None:
             show_one(await instance_detail(client, service, instance), output)
@@ -129,7 +129,7 @@ def discover(
     wanted = _pairs(attribute)
 
     async def work(client: "ServiceDiscoveryClient") -> None:
-        from waypost.cli.registry.views import discovered
+        from waypost.cli.catalog.views import discovered
 
         rows = await discovered(client, service, health=health.value, attributes=wanted)
         show(rows, output, columns=INSTANCE_COLUMNS)
@@ -157,8 +157,8 @@ def register(
         attributes["AWS_INSTANCE_PORT"] = str(port)
 
     async def work(client: "ServiceDiscoveryClient") -> None:
-        from waypost.cli.registry import changing
-        from waypost.cli.registry.lookup import find_service
+        from waypost.cli.catalog import changing
+        from waypost.cli.catalog.lookup import find_service
 
         await changing.register(client, (await find_service(client, service))["Id"], instance, attributes)
         typer.echo(f"registered {instance}")
@@ -175,8 +175,8 @@ def deregister(
     """Deregister an instance. Example: waypost deregister web.example.test web-1"""
 
     async def work(client: "ServiceDiscoveryClient") -> None:
-        from waypost.cli.registry import changing
-        from waypost.cli.registry.lookup import find_service
+        from waypost.cli.catalog import changing
+        from waypost.cli.catalog.lookup import find_service
 
         await changing.deregister(client, (await find_service(client, service))["Id"], instance)
         typer.echo(f"deregistered {instance}")
@@ -197,7 +197,7 @@ def resolve(
     access = Access.find(endpoint_url, state_dir)
 
     async def work() -> None:
-        from waypost.cli.registry import answers
+        from waypost.cli.catalog import answers
 
         show(await answers.resolve(name, access.nameserver), output, columns=("type", "answer", "ttl_s"))
 
@@ -220,7 +220,7 @@ def wait(
     timeout_s = _seconds(timeout)
 
     async def work(client: "ServiceDiscoveryClient") -> None:
-        from waypost.cli.registry.answers import Goal, wait_for
+        from waypost.cli.catalog.answers import Goal, wait_for
 
         if goal not in set(Goal):
             raise Misused(f"{goal!r} cannot be waited for: say --for healthy, visible or gone")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from waypost.cli.registry.errors import NotFound
-from waypost.cli.registry.lookup import find_namespace, find_service, list_instances, list_namespaces, list_services
+from waypost.cli.catalog.errors import NotFound
+from waypost.cli.catalog.lookup import find_namespace, find_service, list_instances, list_namespaces, list_services
 
 if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient
