@@ -112,6 +112,55 @@ def test_what_is_wanted_can_be_waited_for(waypost: Any, web: str) -> None:
     assert waypost("wait", web, "--for", "gone", "--timeout", "0s").returncode == 7
 
 
+def test_what_was_exported_can_be_applied_elsewhere(waypost: Any, web: str, cloudmap: Any, tmp_path: Path) -> None:
+    exported = waypost("export", "example.test")
+    assert exported.returncode == 0
+    (tmp_path / "catalog.json").write_text(exported.stdout)
+    assert waypost("apply", "catalog.json", "--prune").stdout == ""  # it is all there already
+    (tmp_path / "other.json").write_text(exported.stdout.replace("example.test", "other.test"))
+    steps = [
+        "create namespace other.test",
+        "create service web.other.test",
+        "register web-1 of web.other.test",
+        "register web-2 of web.other.test",
+    ]
+    assert waypost("apply", "other.json", "--dry-run").stdout.splitlines() == steps
+    assert waypost("namespaces", "other.test").returncode == 3
+    assert waypost("apply", "other.json").stdout.splitlines() == steps
+    assert waypost("export", "other.test").stdout == exported.stdout.replace("example.test", "other.test")
+    (tmp_path / "less.json").write_text('{"version": 1, "namespaces": [{"name": "other.test", "type": "DNS_PRIVATE"}]}')
+    assert waypost("apply", "less.json").stdout == ""
+    pruned = waypost("apply", "less.json", "--prune").stdout.splitlines()
+    assert sorted(pruned[:2]) == ["deregister web-1 of web.other.test", "deregister web-2 of web.other.test"]
+    assert pruned[2:] == ["delete service web.other.test"]
+
+
+def test_a_ttl_that_was_changed_is_applied(waypost: Any, web: str, cloudmap: Any, tmp_path: Path) -> None:
+    document = json.loads(waypost("export").stdout)
+    document["namespaces"][0]["services"][0]["DnsConfig"]["DnsRecords"][0]["TTL"] = 11
+    (tmp_path / "catalog.json").write_text(json.dumps(document))
+    assert waypost("apply", "catalog.json").stdout == "update service web.example.test\n"
+    assert cloudmap.get_service(Id=web)["Service"]["DnsConfig"]["DnsRecords"] == [{"Type": "A", "TTL": 11}]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot read catalog.json"),
+        ("{", "catalog.json: "),
+        ('{"version": 2, "namespaces": []}', "version 2 is not known"),
+        ('{"version": 1, "namespaces": [{"name": "x"}]}', "missing required field `type` - at `$.namespaces[0]`"),
+        ('{"version": 1, "namespaces": [], "more": 1}', "unknown field `more`"),
+    ],
+)
+def test_a_document_that_cannot_be_used_is_refused(waypost: Any, tmp_path: Path, text: str | None, said: str) -> None:
+    if text is not None:
+        (tmp_path / "catalog.json").write_text(text)
+    refused = waypost("apply", "catalog.json")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert said in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -146,6 +195,17 @@ def test_a_registry_that_is_away_is_named(waypost: Any) -> None:
 
 def test_every_command_shows_an_example(waypost: Any) -> None:
     listed = waypost("--help").stdout
-    for command in ("namespaces", "services", "instances", "discover", "register", "deregister", "resolve", "wait"):
+    assert "wait" in listed
+    for command in (
+        "namespaces",
+        "services",
+        "instances",
+        "discover",
+        "register",
+        "deregister",
+        "resolve",
+        "export",
+        "apply",
+    ):
         assert command in listed
         assert f"Example: waypost {command}" in " ".join(waypost(command, "--help").stdout.split())

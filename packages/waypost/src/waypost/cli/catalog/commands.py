@@ -7,16 +7,17 @@ waits for it.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from waypost.cli.catalog.access import Access
-from waypost.cli.catalog.errors import CommandFailed, Misused
+from waypost.cli.catalog.ending import end, refuse, run
+from waypost.cli.catalog.errors import Misused
 from waypost.cli.catalog.printing import Output, show, show_one
+from waypost.cli.catalog.transfer_commands import apply, export
 from waypost.cli.options import EndpointUrl, StateDir
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register_commands"]
 
-Work = Callable[["ServiceDiscoveryClient"], Awaitable[None]]
 OutputFlag = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="SERVICE.NAMESPACE, or a service id.")]
 Attributes = Annotated[
@@ -46,7 +46,7 @@ class HealthFilter(StrEnum):
 
 def register_commands(app: typer.Typer) -> None:
     """Add them to the command."""
-    for command in (namespaces, services, instances, discover, register, deregister, resolve):
+    for command in (namespaces, services, instances, discover, register, deregister, resolve, export, apply):
         app.command()(command)
     app.command("wait")(wait)
 
@@ -64,7 +64,7 @@ def namespaces(
 
         show(await namespace_rows(client, name), output, columns=("name", "id", "type", "services", "description"))
 
-    _run(Access.find(endpoint_url, state_dir), work)
+    run(Access.find(endpoint_url, state_dir), work)
 
 
 def services(
@@ -82,7 +82,7 @@ def services(
 
         show(await service_rows(client, name), output, columns=("name", "id", "healthy", "records", "routing"))
 
-    _run(Access.find(endpoint_url, state_dir), work)
+    run(Access.find(endpoint_url, state_dir), work)
 
 
 def instances(
@@ -113,8 +113,8 @@ def instances(
                 typer.echo("\t".join(str(row[name] or "-") for name in INSTANCE_COLUMNS[:3]))
 
     if watch and output is not Output.TABLE:
-        _refuse(Misused("--watch prints lines of its own: leave --output out"))
-    _run(Access.find(endpoint_url, state_dir), work)
+        refuse(Misused("--watch prints lines of its own: leave --output out"))
+    run(Access.find(endpoint_url, state_dir), work)
 
 
 def discover(
@@ -134,7 +134,7 @@ def discover(
         rows = await discovered(client, service, health=health.value, attributes=wanted)
         show(rows, output, columns=INSTANCE_COLUMNS)
 
-    _run(Access.find(endpoint_url, state_dir), work)
+    run(Access.find(endpoint_url, state_dir), work)
 
 
 def register(
@@ -163,7 +163,7 @@ def register(
         await changing.register(client, (await find_service(client, service))["Id"], instance, attributes)
         typer.echo(f"registered {instance}")
 
-    _run(Access.find(endpoint_url, state_dir), work)
+    run(Access.find(endpoint_url, state_dir), work)
 
 
 def deregister(
@@ -181,7 +181,7 @@ def deregister(
         await changing.deregister(client, (await find_service(client, service))["Id"], instance)
         typer.echo(f"deregistered {instance}")
 
-    _run(Access.find(endpoint_url, state_dir), work)
+    run(Access.find(endpoint_url, state_dir), work)
 
 
 def resolve(
@@ -201,7 +201,7 @@ def resolve(
 
         show(await answers.resolve(name, access.nameserver), output, columns=("type", "answer", "ttl_s"))
 
-    _end(work())
+    end(work())
 
 
 def wait(
@@ -231,34 +231,7 @@ def wait(
         state = "no instance left" if goal == Goal.GONE else f"{found} {goal}"
         typer.echo(f"{service}: {state} after {time.monotonic() - began:.1f} s")
 
-    _run(access, work)
-
-
-def _run(access: Access, work: Work) -> None:
-    async def connected() -> None:
-        async with access.client() as client:
-            await work(client)
-
-    _end(connected())
-
-
-def _end(work: "Awaitable[None]") -> None:
-    async def awaited() -> None:
-        await work
-
-    try:
-        asyncio.run(awaited())
-    except CommandFailed as failure:
-        _refuse(failure)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except BrokenPipeError:  # whoever reads has seen enough
-        raise typer.Exit(0) from None
-
-
-def _refuse(failure: CommandFailed) -> NoReturn:
-    typer.echo(f"waypost: {failure}", err=True)
-    raise typer.Exit(failure.exit_code)
+    run(access, work)
 
 
 def _pairs(attributes: list[str] | None) -> dict[str, str]:
