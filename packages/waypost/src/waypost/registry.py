@@ -113,6 +113,7 @@ class Registry:
         self.transactions = 0
         self._quotas = quotas
         self._open: dict[tuple[str, ...], list[_Waiting]] = {}  # resource → what is under way on it, in order
+        self.journal_away = False  # the last batch found no database
         self._journal, self._followers, self._ids, self._clock = journal, followers, ids, clock
         self._writing = asyncio.Lock()
         self._told: Sequence[Listener] = (followers, *listeners)
@@ -184,6 +185,11 @@ class Registry:
         """Return operations that are done and still kept, newest first. Raises JournalUnavailable."""
         return await self._journal.list_operations(wanted, before=before, limit=limit)
 
+    async def last_change(self, service_id: str, instance_id: str) -> Recorded | None:
+        """Return what happened to an instance last, or None if that is not kept. Raises JournalUnavailable."""
+        last = await self._journal.history(service_id, instance_id, limit=1)
+        return last[0] if last else None
+
     async def run(self) -> None:
         """Carry commands out until cancelled."""
         async with asyncio.TaskGroup() as following:
@@ -231,7 +237,9 @@ class Registry:
     async def _carry_out(self, batch: Sequence[_Waiting], following: asyncio.TaskGroup) -> None:
         try:
             outcomes = await self._write(batch)
+            self.journal_away = False
         except Exception as error:
+            self.journal_away = isinstance(error, JournalUnavailable)
             # Also the refusals: they may rest on a neighbour that was not committed.
             if not isinstance(error, JournalUnavailable):
                 log.exception("registry.batch_failed", commands=len(batch))

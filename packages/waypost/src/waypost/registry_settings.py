@@ -8,8 +8,10 @@ from typing import Final, TypeVar
 from waypost.apis.access.keys import AccessKey, KeysInvalid, keys_from_file, keys_from_text
 from waypost.apis.access.rates import Rates
 from waypost.catalog.quotas import UNLIMITED, Quotas
+from waypost.health.reach import CheckReach
 from waypost.journal import Retention
 from waypost.journal.retention import DAY_MS
+from waypost.settings import ListenAddress, parse_relaxations
 
 __all__ = ["PLATFORM_KEY", "RegistrySettings", "SettingInvalid", "read_access_keys"]
 
@@ -40,6 +42,9 @@ class RegistrySettings:
     allow_unsigned: bool = False  # also when it listens on an address that others reach
     rates: Rates = RATES
     quotas: Quotas = UNLIMITED
+    relax: frozenset[str] = frozenset()  # rules of Cloud Map that are loosened
+    check_networks: str = ""  # CIDRs that active checks may go to, comma-separated; none: the default rule
+    listeners: tuple[ListenAddress, ...] = ()  # of the platform: never checked
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "RegistrySettings":
@@ -61,6 +66,9 @@ class RegistrySettings:
             keys=read_access_keys(environment),
             hosts=tuple(filter(None, map(str.strip, environment.get("WAYPOST_HOSTS", "").split(",")))),
             allow_unsigned=environment.get("WAYPOST_ALLOW_UNSIGNED", "") not in ("", "0", "false"),
+            relax=frozenset(_parsed("WAYPOST_RELAX", parse_relaxations, environment.get("WAYPOST_RELAX", ""))),
+            check_networks=_parsed("WAYPOST_CHECK_NETWORKS", _networks, environment.get("WAYPOST_CHECK_NETWORKS", "")),
+            listeners=_parsed("WAYPOST_LISTENERS", _listeners, environment.get("WAYPOST_LISTENERS", "")),
             quotas=_parsed("WAYPOST_QUOTAS", Quotas.parse, environment.get("WAYPOST_QUOTAS", "")),
             rates=Rates(discover=number("WAYPOST_DISCOVER_RATE", 0), control=number("WAYPOST_CONTROL_RATE", 0)),
         )
@@ -78,6 +86,15 @@ def read_access_keys(environment: Mapping[str, str]) -> tuple[AccessKey, ...]:
     if keys:
         keys += _parsed(PLATFORM_KEY, keys_from_text, environment.get(PLATFORM_KEY, ""))
     return tuple(keys)
+
+
+def _networks(text: str) -> str:
+    CheckReach.parse(text, loopback=False)
+    return text
+
+
+def _listeners(text: str) -> tuple[ListenAddress, ...]:
+    return tuple(ListenAddress.parse(each) for each in text.split(",") if each)
 
 
 def _parsed(name: str, parse: Callable[[str], T], text: str) -> T:

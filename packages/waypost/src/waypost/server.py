@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 import uvicorn
+from sqlalchemy import make_url
 from starlette.types import ASGIApp
 
 from waypost.apis.access.door import Door
@@ -31,10 +32,13 @@ from waypost.apis.routes import build_app, registry_routes
 from waypost.catalog.identifiers import Ids
 from waypost.component import inherited_socket, run_component, say_ready, stop_requested
 from waypost.followers import FeedServer
+from waypost.health.care import Care
+from waypost.health.reach import CheckReach
 from waypost.journal import Journal, JournalUnavailable, Retention
 from waypost.promise import PromiseLog
 from waypost.registry import Registry, now_ms
 from waypost.registry_settings import RegistrySettings, SettingInvalid
+from waypost.settings import ListenAddress
 from waypost.watches import KEPT, Watches
 
 __all__ = ["OpenToAll", "run_registry"]
@@ -77,13 +81,21 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         chance = random.SystemRandom()
         feed = FeedServer(lambda: registry.catalog)
         watches = Watches(lambda: registry.catalog, catalog, await journal.latest(KEPT))
-        registry = Registry(catalog, journal, feed, ids=Ids(chance), quotas=settings.quotas, listeners=[watches])
+        care = Care(lambda: registry.catalog, _reach(settings, listener), random.Random())  # noqa: S311 (who is removed first)
+        registry = Registry(catalog, journal, feed, ids=Ids(chance), quotas=settings.quotas, listeners=[watches, care])
         promise_log = PromiseLog.open("registry", environment)
         rates = RequestRates(settings.rates)
-        gate = Gate(lambda: registry.catalog, rates)
-        endpoint = CloudMapEndpoint(registry, promise_log, gate, account=settings.account, chance=random.Random())  # noqa: S311 (order)
+        endpoint = CloudMapEndpoint(
+            registry,
+            promise_log,
+            Gate(lambda: registry.catalog, rates),
+            care,
+            account=settings.account,
+            chance=random.Random(),  # noqa: S311 (order)
+            relax=settings.relax,
+        )
         calls = Calls(rates, account=settings.account)
-        routes = registry_routes(registry, journal, watches, RegistryMetrics(registry, feed), calls)
+        routes = registry_routes(registry, care, journal, watches, RegistryMetrics(registry, feed, care), calls)
         app = Door(build_app(endpoint, routes), hosts=Hosts(settings.hosts), keys=keys, bodies=LARGE_BODIES)
         server = uvicorn.Server(_uvicorn_config(app))
         feed_server = await feed.listen(settings.feed)
@@ -91,6 +103,7 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
             writing = tasks.create_task(registry.run(), name="registry")
             trimming = tasks.create_task(_keep_trimmed(journal, settings.retention), name="trim")
             following = tasks.create_task(registry.follow(), name="follow")
+            caring = tasks.create_task(care.run(registry), name="care")
             serving = tasks.create_task(server._serve(sockets=[listener]), name="http")  # noqa: SLF001 (signals are ours)
             log.info("registry.ready", revision=catalog.revision)
             say_ready(environment)
@@ -98,6 +111,7 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
             watches.close()
             server.should_exit = True
             await serving
+            caring.cancel()
             writing.cancel()
             following.cancel()
             trimming.cancel()
@@ -119,6 +133,17 @@ async def _keep_trimmed(journal: Journal, retention: Retention) -> None:
         except JournalUnavailable as error:
             log.warning("journal.not_trimmed", error=str(error))
         await asyncio.sleep(TRIM_PAUSE_S if forgotten else TRIM_EVERY_S)
+
+
+def _reach(settings: RegistrySettings, listener: socket) -> CheckReach:
+    """Return where checks may go: never to what Waypost or its database listens on."""
+    host, port = listener.getsockname()[:2]
+    api = ListenAddress(host, port)
+    own = [(each.host, each.port) for each in (api, *settings.listeners)]
+    database = make_url(settings.database_url)
+    if database.host:
+        own.append((database.host, database.port or 5432))
+    return CheckReach.parse(settings.check_networks, loopback=api.is_loopback, own=own)
 
 
 def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:

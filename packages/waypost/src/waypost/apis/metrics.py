@@ -6,7 +6,10 @@ from typing import Final
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from waypost.catalog.index import Catalog
+from waypost.catalog.selection import select_answerable
 from waypost.followers import FeedServer
+from waypost.health.care import Care
 from waypost.registry import Registry
 
 __all__ = ["MEDIA_TYPE", "RegistryMetrics"]
@@ -19,8 +22,8 @@ Metric = GaugeMetricFamily | CounterMetricFamily
 class RegistryMetrics:
     """The metrics of one registry."""
 
-    def __init__(self, registry: Registry, feed: FeedServer) -> None:
-        self._registry, self._feed = registry, feed
+    def __init__(self, registry: Registry, feed: FeedServer, care: Care) -> None:
+        self._registry, self._feed, self._care = registry, feed, care
         self._collectors = CollectorRegistry()
         self._collectors.register(self)
 
@@ -40,3 +43,23 @@ class RegistryMetrics:
         yield CounterMetricFamily(
             "waypost_unconfirmed_writes", "Writes answered without the nameserver's word.", self._feed.unconfirmed
         )
+        yield from self._health(catalog)
+
+    def _health(self, catalog: Catalog) -> Iterator[Metric]:
+        care = self._care
+        selections = [
+            select_answerable(entry.instances.values(), fail_open=entry.service.fails_open)
+            for entry in catalog.entry_of.values()
+        ]
+        guarded = sum(selection.guarded for selection in selections)
+        drained = sum(
+            1 for entry in catalog.entry_of.values() for instance in entry.instances.values() if instance.drain
+        )
+        yield GaugeMetricFamily("waypost_guarded_services", "Services that answer sick instances.", guarded)
+        yield GaugeMetricFamily("waypost_drained_instances", "Instances that are drained.", drained)
+        yield GaugeMetricFamily("waypost_leases", "Instances with a lease.", care.leases)
+        yield GaugeMetricFamily("waypost_checked_instances", "Instances that are checked actively.", care.checked)
+        doubting = GaugeMetricFamily("waypost_doubting", "1 while it takes a mass failure for its own.", labels=["who"])
+        doubting.add_metric(["prober"], float(care.prober_doubts is not None))
+        doubting.add_metric(["leases"], float(care.leases_doubted))
+        yield doubting

@@ -14,16 +14,22 @@ from waypost.apis.beyond.watch import watching
 from waypost.apis.calls import Calls
 from waypost.apis.cloudmap.endpoint import CloudMapEndpoint
 from waypost.apis.cloudmap.shapes import load_input_checks
+from waypost.apis.drains import drain_beginning, drain_end
+from waypost.apis.leases import lease_renewal
 from waypost.apis.metrics import MEDIA_TYPE, RegistryMetrics
+from waypost.health.care import Care
 from waypost.journal import Journal
 from waypost.registry import Registry
 from waypost.watches import Watches
 
 __all__ = ["build_app", "registry_routes"]
 
+LEASE = "/leases/{service_id}/{instance:path}"
+DRAIN = "/drains/{service_id}/{instance:path}"
+
 
 def registry_routes(
-    registry: Registry, journal: Journal, watches: Watches, metrics: RegistryMetrics, calls: Calls
+    registry: Registry, care: Care, journal: Journal, watches: Watches, metrics: RegistryMetrics, calls: Calls
 ) -> list[BaseRoute]:
     """Return everything but Cloud Map's ``POST /``. ``calls.endpoint`` makes a handler's endpoint."""
     check_registration = load_input_checks()["RegisterInstance"]
@@ -46,6 +52,9 @@ def registry_routes(
         ),
         Route("/namespaces", calls.endpoint("RemoveNamespace", removing_namespace(registry)), methods=["DELETE"]),
         Route("/services", calls.endpoint("RemoveService", removing_service(registry)), methods=["DELETE"]),
+        Route(LEASE, calls.endpoint("RenewLease", lease_renewal(registry, care), body_octets=4096), methods=["PUT"]),
+        Route(DRAIN, calls.endpoint("BeginDrain", drain_beginning(registry), body_octets=4096), methods=["PUT"]),
+        Route(DRAIN, calls.endpoint("EndDrain", drain_end(registry), body_octets=4096), methods=["DELETE"]),
     ]
 
 

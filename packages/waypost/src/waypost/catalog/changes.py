@@ -7,14 +7,20 @@ from typing import Final
 
 import msgspec
 
-from waypost.catalog.model import Health, Instance, Namespace, Service
+from waypost.catalog.model import Drain, Health, Instance, Namespace, Service
 
 __all__ = [
     "Cause",
     "Change",
+    "DrainBegan",
+    "DrainEnded",
     "HealthChanged",
+    "InstanceChanged",
     "InstanceDeregistered",
     "InstanceRegistered",
+    "LeaseGranted",
+    "LeaseLapsed",
+    "LeaseRenewed",
     "NamespaceCreated",
     "NamespaceDeleted",
     "NamespaceUpdated",
@@ -78,12 +84,41 @@ class InstanceDeregistered(msgspec.Struct, frozen=True, tag=True):
     instance_id: str
 
 
-class HealthChanged(msgspec.Struct, frozen=True, tag=True):
-    """An instance became healthy or unhealthy."""
+class InstanceChanged(msgspec.Struct, frozen=True):
+    """An instance stays registered and is otherwise now; each kind of that says how."""
 
     service_id: str
     instance_id: str
+
+
+class HealthChanged(InstanceChanged, frozen=True, tag=True):
+    """An instance became healthy or unhealthy."""
+
     health: Health
+
+
+class LeaseGranted(InstanceChanged, frozen=True, tag=True):
+    """An instance promised to renew itself from now on, or within another time."""
+
+    lease_s: int
+
+
+class LeaseLapsed(InstanceChanged, frozen=True, tag=True):
+    """An instance did not renew itself in time: it counts as unhealthy."""
+
+
+class LeaseRenewed(InstanceChanged, frozen=True, tag=True):
+    """An instance whose lease had lapsed renewed it. Renewals in time change nothing."""
+
+
+class DrainBegan(InstanceChanged, frozen=True, tag=True):
+    """An instance is no longer handed out, though it stays registered; or it is so for another time or reason."""
+
+    drain: Drain
+
+
+class DrainEnded(InstanceChanged, frozen=True, tag=True):
+    """An instance is handed out again."""
 
 
 class OperationFailed(msgspec.Struct, frozen=True, tag=True):
@@ -103,6 +138,11 @@ Change = (
     | InstanceRegistered
     | InstanceDeregistered
     | HealthChanged
+    | LeaseGranted
+    | LeaseLapsed
+    | LeaseRenewed
+    | DrainBegan
+    | DrainEnded
     | OperationFailed
 )
 
@@ -110,9 +150,9 @@ Change = (
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """Who asked for a change, and why."""
 
-    call: str  # the API operation
-    by: str  # access key id of the caller, or "-" when the call was not signed
-    why: str = ""  # the caller's own words, from the header X-Waypost-Cause
+    call: str  # the API operation, or what made the registry act by itself: waypost.health.causes
+    by: str  # access key id of the caller, "-" when the call was not signed, "waypost" for the registry itself
+    why: str = ""  # the caller's own words, from the header X-Waypost-Cause; what a check found
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

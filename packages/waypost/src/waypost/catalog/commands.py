@@ -266,6 +266,7 @@ class CreateService:
     custom_health_check: bool = False
     creator_request_id: str | None = None
     namespace_in_dns_config: bool = False
+    private_health_check: bool = False  # the rule that a private DNS namespace has no health_check is relaxed
     tags: tuple[tuple[str, str], ...] = ()
 
     def decide(self, view: View, moment: Moment) -> Decision[Service]:
@@ -280,6 +281,7 @@ class CreateService:
             routing=self.routing,
             health_check=self.health_check,
             custom_health_check=self.custom_health_check,
+            private_health_check=self.private_health_check,
         )
         wanted = self._service(moment)
         present = view.get_service_named(namespace, self.name)
@@ -381,6 +383,7 @@ class RegisterInstance:
             generation=moment.revision,
             creator_request_id=self.creator_request_id,
             operation=operation.id,
+            drain=None if present is None else present.drain,
         )
         return Decision(operation.id, InstanceRegistered(instance), operation)
 

@@ -8,9 +8,15 @@ import msgspec
 
 from waypost.catalog.changes import (
     Change,
+    DrainBegan,
+    DrainEnded,
     HealthChanged,
+    InstanceChanged,
     InstanceDeregistered,
     InstanceRegistered,
+    LeaseGranted,
+    LeaseLapsed,
+    LeaseRenewed,
     NamespaceCreated,
     NamespaceDeleted,
     NamespaceUpdated,
@@ -19,9 +25,18 @@ from waypost.catalog.changes import (
     ServiceDeleted,
     ServiceUpdated,
 )
-from waypost.catalog.model import Health, Instance, Namespace, NamespaceType, Service
+from waypost.catalog.model import (
+    LEASE,
+    Health,
+    Instance,
+    Namespace,
+    NamespaceType,
+    Service,
+    decode_attributes,
+    encode_attributes,
+)
 
-__all__ = ["Catalog", "Draft", "ServiceEntry", "View", "changed_health", "folded_name"]
+__all__ = ["Catalog", "Draft", "ServiceEntry", "View", "changed_instance", "folded_name"]
 
 
 class View(Protocol):
@@ -44,9 +59,26 @@ def folded_name(namespace_type: NamespaceType, name: str) -> str:
     return name if namespace_type is NamespaceType.HTTP else name.lower()
 
 
-def changed_health(instance: Instance, health: Health) -> Instance:
-    """Return the instance with another health; once healthy it stays proven."""
-    return msgspec.structs.replace(instance, health=health, proven=instance.proven or health is Health.HEALTHY)
+def changed_instance(instance: Instance, change: InstanceChanged) -> Instance:
+    """Return the instance as a change leaves it; once healthy it stays proven."""
+    replace = msgspec.structs.replace
+    match change:
+        case HealthChanged():
+            proven = instance.proven or change.health is Health.HEALTHY
+            return replace(instance, health=change.health, proven=proven)
+        case LeaseGranted():
+            attributes = {**decode_attributes(instance.attributes), LEASE: str(change.lease_s)}
+            return replace(instance, attributes=encode_attributes(attributes), lapsed=False)
+        case LeaseLapsed():
+            return replace(instance, lapsed=True)
+        case LeaseRenewed():
+            return replace(instance, lapsed=False)
+        case DrainBegan():
+            return replace(instance, drain=change.drain)
+        case DrainEnded():
+            return replace(instance, drain=None)
+        case _:
+            raise AssertionError(f"{type(change).__name__} is no change of an instance")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,8 +86,14 @@ class ServiceEntry:
     """A service with what is registered in it."""
 
     service: Service
-    instances_revision: int  # of the last registration or deregistration, or of the service's creation
+    instances_revision: int  # of the last registration, deregistration or drain, or of the service's creation
     instances: dict[str, Instance] = field(default_factory=dict)
+
+    def change(self, instance_id: str, change: InstanceChanged, revision: int) -> None:
+        """Take a change of one instance in."""
+        self.instances[instance_id] = changed_instance(self.instances[instance_id], change)
+        if isinstance(change, DrainBegan | DrainEnded):
+            self.instances_revision = revision
 
 
 @dataclass(slots=True)
@@ -177,9 +215,8 @@ class Catalog:
                 del entry.instances[instance_id]
                 self.instances_of[entry.service.namespace_id] -= 1
                 entry.instances_revision = revision
-            case HealthChanged(service_id, instance_id, health):
-                instances = self.entry_of[service_id].instances
-                instances[instance_id] = changed_health(instances[instance_id], health)
+            case InstanceChanged(service_id, instance_id):
+                self.entry_of[service_id].change(instance_id, change, revision)
             case OperationFailed():
                 pass
             case _:
@@ -283,10 +320,10 @@ class Draft:
                 self._put_instance(instance.service_id, instance.id, instance)
             case InstanceDeregistered(service_id, instance_id):
                 self._put_instance(service_id, instance_id, None)
-            case HealthChanged(service_id, instance_id, health):
+            case InstanceChanged(service_id, instance_id):
                 present = self.get_instance(service_id, instance_id)
-                assert present is not None, "the rules judge only what is there"
-                self._instances[service_id, instance_id] = changed_health(present, health)
+                assert present is not None, "the rules change only what is there"
+                self._instances[service_id, instance_id] = changed_instance(present, change)
             case OperationFailed():
                 pass
             case _:

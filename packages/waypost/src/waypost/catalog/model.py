@@ -12,9 +12,11 @@ from typing import Final
 import msgspec
 
 __all__ = [
+    "LEASE",
     "SUPERVISED",
     "CustomHealthCheck",
     "DnsRecord",
+    "Drain",
     "Health",
     "HealthCheck",
     "HealthCheckType",
@@ -32,6 +34,9 @@ __all__ = [
 
 SUPERVISED: Final = "WAYPOST_SUPERVISED"
 """Attribute of an instance whose process somebody supervises, set to "true": it is never answered while unhealthy."""
+
+LEASE: Final = "WAYPOST_LEASE"
+"""Attribute of an instance that renews itself: the whole seconds within which it does so again."""
 
 
 class NamespaceType(StrEnum):
@@ -157,6 +162,18 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         """Whether anything decides the health of its instances."""
         return self.health_check is not None or self.custom_health_check is not None
 
+    @property
+    def fails_open(self) -> bool:
+        """Whether sick instances are handed out when there is no other: its attribute WAYPOST_FAIL_OPEN says."""
+        return ("WAYPOST_FAIL_OPEN", "false") not in self.attributes
+
+
+class Drain(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """That an instance is kept, and not handed out, until somebody or the time ends it."""
+
+    until_ms: int | None  # None: until it is ended by hand
+    reason: str
+
 
 class Instance(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An instance of a service. Re-registering its id makes a new one, with the next generation."""
@@ -169,6 +186,20 @@ class Instance(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     generation: int  # revision of the registration: a late report for an older one is refused
     creator_request_id: str | None = None
     operation: str = ""  # id of the operation that registered it
+    lapsed: bool = False  # its lease ended without being renewed
+    drain: Drain | None = None  # outlives a registration anew: whoever drains means the place, not the process
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing speaks against it: neither its health nor a lapsed lease."""
+        return self.health is not Health.UNHEALTHY and not self.lapsed
+
+    @property
+    def lease_s(self) -> int | None:
+        """The seconds within which it must be renewed, or None if nobody promised to: its attribute WAYPOST_LEASE."""
+        if b'"WAYPOST_LEASE"' not in self.attributes:
+            return None
+        return int(decode_attributes(self.attributes)[LEASE])
 
     @property
     def supervised(self) -> bool:

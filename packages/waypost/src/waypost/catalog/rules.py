@@ -14,6 +14,7 @@ import dns.name
 
 from waypost.catalog.errors import InvalidInput, TooManyTagsException
 from waypost.catalog.model import (
+    LEASE,
     DnsRecord,
     Health,
     HealthCheck,
@@ -34,6 +35,7 @@ __all__ = [
     "check_tag_count",
     "check_tags",
     "initial_health",
+    "is_lease",
 ]
 
 IPV4: Final = "AWS_INSTANCE_IPV4"
@@ -46,6 +48,8 @@ INIT_HEALTH: Final = "AWS_INIT_HEALTH_STATUS"
 KNOWN: Final = frozenset({IPV4, IPV6, PORT, CNAME, ALIAS, EC2, INIT_HEALTH})
 
 CUSTOM_ATTRIBUTES: Final = 30  # per instance; those of AWS do not count
+LONGEST_LEASE_S: Final = 86_400
+CHECK_PATH: Final = re.compile(r"/?[!-~]*")  # what may stand in a request line (RFC 9112 section 3.2)
 ATTRIBUTES_SIZE: Final = 5_000  # characters of all keys and values together
 SERVICE_ATTRIBUTES: Final = 30  # per service
 TAGS: Final = 50  # per resource
@@ -78,9 +82,11 @@ def check_service(
     routing: RoutingPolicy,
     health_check: HealthCheck | None,
     custom_health_check: bool,
+    private_health_check: bool = False,
 ) -> None:
     """Refuse a service that its namespace cannot have.
 
+    :param private_health_check: the rule that a private DNS namespace has no HealthCheckConfig is relaxed.
     :raises InvalidInput: which rule is broken, and what would be right.
     """
     kinds = [record.type for record in records]
@@ -97,7 +103,9 @@ def check_service(
             raise InvalidInput(f"A service with {alone} records can have no other record type: leave the others out.")
     if RecordType.CNAME in kinds and routing is RoutingPolicy.MULTIVALUE:
         raise InvalidInput("CNAME records need DnsConfig.RoutingPolicy WEIGHTED: MULTIVALUE cannot answer them.")
-    _check_health_kinds(namespace, kinds, health_check, custom_health_check=custom_health_check)
+    if health_check is not None:
+        private = namespace.type is NamespaceType.DNS_PRIVATE and not private_health_check
+        _check_health_kinds(health_check, kinds, private=private, custom_health_check=custom_health_check)
     if records:
         check_dns_name(f"{name}.{namespace.name}")
 
@@ -123,7 +131,8 @@ def check_service_update(
     if service.health_check is not None and health_check.type is not service.health_check.type:
         raise InvalidInput(f"HealthCheckConfig.Type cannot change: it is {service.health_check.type}.")
     has_custom_check = service.custom_health_check is not None
-    _check_health_kinds(namespace, present, health_check, custom_health_check=has_custom_check)
+    private = namespace.type is NamespaceType.DNS_PRIVATE and service.health_check is None
+    _check_health_kinds(health_check, present, private=private, custom_health_check=has_custom_check)
 
 
 def check_tags(tags: Sequence[tuple[str, str]], resource_name: str) -> None:
@@ -171,6 +180,11 @@ def check_attributes(namespace: Namespace, service: Service, instance_id: str, a
         check_dns_name(f"{instance_id}.{service.name}.{namespace.name}")
 
 
+def is_lease(seconds: int) -> bool:
+    """Tell whether an instance may promise to renew itself within so many seconds."""
+    return 1 <= seconds <= LONGEST_LEASE_S
+
+
 def initial_health(service: Service, attributes: Mapping[str, str]) -> Health:
     """Return what is known of an instance at the moment of its registration."""
     if service.custom_health_check is not None:
@@ -179,18 +193,18 @@ def initial_health(service: Service, attributes: Mapping[str, str]) -> Health:
 
 
 def _check_health_kinds(
-    namespace: Namespace, kinds: Sequence[RecordType], health_check: HealthCheck | None, *, custom_health_check: bool
+    health_check: HealthCheck, kinds: Sequence[RecordType], *, private: bool, custom_health_check: bool
 ) -> None:
-    if health_check is None:
-        return
     if custom_health_check:
         raise InvalidInput("Give HealthCheckConfig or HealthCheckCustomConfig, not both.")
-    if namespace.type is NamespaceType.DNS_PRIVATE:
+    if private:
         raise InvalidInput("HealthCheckConfig is not for private DNS namespaces: use HealthCheckCustomConfig.")
     if RecordType.CNAME in kinds:
         raise InvalidInput("A service with CNAME records can have no HealthCheckConfig.")
     if health_check.type is HealthCheckType.TCP and health_check.path is not None:
         raise InvalidInput("HealthCheckConfig.ResourcePath is for HTTP and HTTPS: leave it out with Type TCP.")
+    if health_check.path is not None and CHECK_PATH.fullmatch(health_check.path) is None:
+        raise InvalidInput("HealthCheckConfig.ResourcePath has a space, a control or a non-ASCII character: encode it.")
 
 
 def _check_sizes(attributes: Mapping[str, str]) -> None:
@@ -213,6 +227,9 @@ def _check_values(attributes: Mapping[str, str]) -> None:
     for key in (CNAME, ALIAS):
         if key in attributes:
             check_dns_name(attributes[key])
+    lease = attributes.get(LEASE)
+    if lease is not None and not (lease.isascii() and lease.isdigit() and len(lease) <= 5 and is_lease(int(lease))):
+        raise InvalidInput(f"{LEASE} '{lease}' is not a lease: give whole seconds from 1 to {LONGEST_LEASE_S}.")
     health = attributes.get(INIT_HEALTH)
     if health is not None and health not in ("HEALTHY", "UNHEALTHY"):
         raise InvalidInput(f"{INIT_HEALTH} '{health}' is not known: give HEALTHY or UNHEALTHY.")

@@ -10,6 +10,7 @@ from waypost.catalog import rules
 from waypost.catalog.changes import Change, HealthChanged, NamespaceUpdated, Operation, ServiceUpdated
 from waypost.catalog.commands import Decision, Moment, find_namespace, find_service
 from waypost.catalog.errors import InvalidInput, ServiceAttributesLimitExceededException
+from waypost.catalog.health_settings import setting_problems
 from waypost.catalog.index import View
 from waypost.catalog.model import DnsRecord, Health, HealthCheck, LastUpdate, NamespaceType, Service
 from waypost.catalog.requests import is_repetition, request_digest
@@ -112,6 +113,9 @@ class UpdateServiceAttributes:
 
     def decide(self, view: View, moment: Moment) -> Decision[None]:
         service = find_service(view, self.service_id)
+        problems = setting_problems(self.attributes)
+        if problems:
+            raise InvalidInput(" ".join(problems))
         attributes = {**dict(service.attributes), **self.attributes}
         if len(attributes) > rules.SERVICE_ATTRIBUTES:
             raise ServiceAttributesLimitExceededException(

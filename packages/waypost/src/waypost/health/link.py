@@ -21,6 +21,7 @@ class ProberLink:
     def __init__(self, hear_doubt: Callable[[Doubting], None] = lambda _: None) -> None:
         """Prepare for a prober; ``hear_doubt`` is told when it begins or ceases to doubt itself."""
         self._hear_doubt = hear_doubt
+        self.wanted = asyncio.Event()  # anything was ever watched
         self._numbers = itertools.count(1)
         self._watches: dict[int, tuple[Watch, Callable[[News], None]]] = {}
         self._prober: asyncio.WriteTransport | None = None
@@ -30,6 +31,7 @@ class ProberLink:
         number = next(self._numbers)
         numbered = msgspec.structs.replace(watch, number=number)
         self._watches[number] = (numbered, hear)
+        self.wanted.set()
         self._say(numbered)
         return number
 
@@ -41,6 +43,7 @@ class ProberLink:
     async def connect(self) -> socket.socket:
         """Return the end of a new line for a prober that is about to start; the caller closes its copy."""
         self.close()
+        self._hear_doubt(Doubting(doubting=False, unreachable=0, targets=0))  # a new one begins without
         ours, theirs = socket.socketpair()
         self._prober, _ = await asyncio.get_running_loop().create_connection(lambda: _Lines(self._hear), sock=ours)
         for watch, _ in self._watches.values():

@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from waypost.catalog.changes import (
     Cause,
-    HealthChanged,
+    InstanceChanged,
     InstanceDeregistered,
     InstanceRegistered,
     Operation,
@@ -356,7 +356,7 @@ def _journal_row(recorded: Recorded) -> dict[str, object]:
     match change:
         case InstanceRegistered(instance):
             service_id, instance_id = instance.service_id, instance.id
-        case InstanceDeregistered() | HealthChanged():
+        case InstanceDeregistered() | InstanceChanged():
             service_id, instance_id = change.service_id, change.instance_id
         case ServiceCreated(service) | ServiceUpdated(service):
             service_id = service.id

@@ -8,7 +8,9 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from waypost.catalog.changes import (
-    HealthChanged,
+    DrainBegan,
+    DrainEnded,
+    InstanceChanged,
     InstanceDeregistered,
     InstanceRegistered,
     NamespaceCreated,
@@ -22,6 +24,7 @@ from waypost.catalog.changes import (
 from waypost.catalog.index import Catalog, View
 from waypost.catalog.model import Health, Instance, Namespace, Service
 from waypost.journal import tables
+from waypost.journal.withheld import load_withheld, withheld_statements
 
 __all__ = ["load_state", "write_state"]
 
@@ -69,8 +72,10 @@ async def write_state(connection: AsyncConnection, recorded: Iterable[Recorded],
             case InstanceDeregistered(service_id, instance_id):
                 instance_keys[service_id, instance_id] = None
                 moved[service_id] = each.revision
-            case HealthChanged(service_id, instance_id):
+            case InstanceChanged(service_id, instance_id):
                 instance_keys[service_id, instance_id] = None
+                if isinstance(each.change, DrainBegan | DrainEnded):
+                    moved[service_id] = each.revision
     namespaces = {each: after.get_namespace(each) for each in namespace_ids}
     services = {each: after.get_service(each) for each in service_ids}
     instances = {key: after.get_instance(*key) for key in instance_keys}
@@ -92,6 +97,7 @@ async def write_state(connection: AsyncConnection, recorded: Iterable[Recorded],
             _DELETE_INSTANCE,
             [{"service_id": key[0], "id": key[1]} for key, instance in instances.items() if instance is None],
         ),
+        *withheld_statements(instances),
     ]
     for statement, rows in statements:
         if rows:
@@ -127,6 +133,7 @@ async def load_state(connection: AsyncConnection, catalog: Catalog) -> None:
         [msgspec.json.decode(body, type=Namespace) for body in namespaces],
         [(msgspec.json.decode(body, type=Service), instances_revision) for body, instances_revision in services],
     )
+    withheld = await load_withheld(connection)
     async with connection.stream(select(tables.instances), execution_options={"yield_per": LOAD_ROWS}) as rows:
         async for row in rows:
             catalog.add_instance(
@@ -139,5 +146,6 @@ async def load_state(connection: AsyncConnection, catalog: Catalog) -> None:
                     generation=row.generation,
                     creator_request_id=row.creator_request_id,
                     operation=row.operation,
+                    **withheld.get((row.service_id, row.id), {}),
                 )
             )

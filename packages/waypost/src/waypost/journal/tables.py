@@ -9,7 +9,17 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-__all__ = ["SCHEMA_VERSION", "counter", "instances", "journal", "metadata", "names", "namespaces", "services"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "counter",
+    "instances",
+    "journal",
+    "metadata",
+    "names",
+    "namespaces",
+    "services",
+    "withheld",
+]
 
 SCHEMA_VERSION: Final = 1
 
@@ -82,4 +92,13 @@ instances: Final = Table(
     Column("generation", BigInteger, nullable=False),
     Column("creator_request_id", Text),
     Column("operation", String(64), nullable=False),
+)
+
+withheld: Final = Table(  # of a few instances: why they are not handed out
+    "waypost_withheld",
+    metadata,
+    Column("service_id", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("lapsed", Integer, nullable=False),  # 0 or 1
+    Column("drain", LargeBinary),  # waypost.catalog.model.Drain, JSON
 )

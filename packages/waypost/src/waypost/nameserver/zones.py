@@ -14,7 +14,7 @@ from dns.rdatatype import RdataType
 
 from waypost.catalog.changes import (
     Change,
-    HealthChanged,
+    InstanceChanged,
     InstanceDeregistered,
     InstanceRegistered,
     NamespaceCreated,
@@ -191,7 +191,7 @@ class Zones:
             case InstanceRegistered(instance):
                 self._catalog.apply(revision, change)
                 return self._publish(instance.service_id, (instance.id,))
-            case InstanceDeregistered(service_id, instance_id) | HealthChanged(service_id, instance_id):
+            case InstanceDeregistered(service_id, instance_id) | InstanceChanged(service_id, instance_id):
                 self._catalog.apply(revision, change)
                 return self._publish(service_id, (instance_id,))
             case OperationFailed():
@@ -265,7 +265,7 @@ class Zones:
         if zone is None:
             return []
         zone.serial = _serial(self._catalog.revision)
-        answerable = select_answerable(entry.instances.values()).instances
+        answerable = select_answerable(entry.instances.values(), fail_open=entry.service.fails_open).instances
         if answerable or self._relax_nodata:
             zone.put(Owner(name=name, service=entry.service, instance_id=None, instances=answerable))
         else:
@@ -302,7 +302,7 @@ def _publish_targets(zone: Zone, name: bytes, entry: ServiceEntry, instance_ids:
         except InvalidName:
             continue  # the rules refuse such an id for SRV
         instance = entry.instances.get(instance_id)
-        alone = select_answerable([] if instance is None else [instance]).instances
+        alone = select_answerable([] if instance is None else [instance], fail_open=entry.service.fails_open).instances
         if alone:
             zone.put(Owner(name=target, service=entry.service, instance_id=instance_id, instances=alone))
         else:

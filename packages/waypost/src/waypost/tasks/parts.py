@@ -51,6 +51,7 @@ class Parts:
                 ),
                 "WAYPOST_ACCOUNT": self._settings.account,
                 "WAYPOST_QUOTAS": str(self._settings.quotas),
+                "WAYPOST_LISTENERS": ",".join(map(str, self._ports.addresses)),
                 **self._feed,
                 **self._relax,
             },

@@ -18,6 +18,7 @@ from waypost.apis.cloudmap.reads import Reads
 from waypost.apis.cloudmap.shapes import TARGET_PREFIX, load_input_checks
 from waypost.apis.cloudmap.writes import Writes
 from waypost.cloudmap import CAUSE_HEADER
+from waypost.health.care import Care
 from waypost.promise import PromiseLog
 from waypost.registry import Registry
 
@@ -34,11 +35,19 @@ class CloudMapEndpoint:
     """The API of one registry. Callers whose access key id is no account belong to ``account``."""
 
     def __init__(
-        self, registry: Registry, promise_log: PromiseLog, gate: Gate, *, account: str, chance: random.Random
+        self,
+        registry: Registry,
+        promise_log: PromiseLog,
+        gate: Gate,
+        care: Care,
+        *,
+        account: str,
+        chance: random.Random,
+        relax: frozenset[str] = frozenset(),
     ) -> None:
         self._account, self._gate = account, gate
         self._checks = load_input_checks()
-        self._operations = _operations(Reads(registry, promise_log, chance), Writes(registry))
+        self._operations = _operations(Reads(registry, promise_log, chance), Writes(registry, care, relax=relax))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Whatever goes wrong is answered as an error of the protocol."""

@@ -184,17 +184,24 @@ def _instance_key(instance: Instance) -> tuple[str]:
 
 def _select(entry: ServiceEntry, input_: Input) -> list[Instance]:
     """Return whom DiscoverInstances means, in the order of steps that Cloud Map documents."""
-    chosen = list(entry.instances.values())
+    chosen = [each for each in entry.instances.values() if each.drain is None]
     if query := input_.get("QueryParameters"):
         chosen = [each for each in chosen if _has(each, query)]
     if optional := input_.get("OptionalParameters"):
         chosen = [each for each in chosen if _has(each, optional)] or chosen
     wanted = input_.get("HealthStatus", "HEALTHY_OR_ELSE_ALL")
-    if not entry.service.checked or wanted == "ALL":
+    if wanted == "ALL":
         return chosen
+    service = entry.service
+    if not service.checked:
+        # Nothing decides their health, but a lease may have lapsed.
+        well = [each for each in chosen if not each.lapsed]
+        lapsed = len(well) < len(chosen)
+        return [each for each in chosen if each.lapsed] if lapsed and wanted == "UNHEALTHY" else well or chosen
+    healthy = [each for each in chosen if status_of(service, each) is Health.HEALTHY]
     if wanted == "HEALTHY_OR_ELSE_ALL":
-        return [each for each in chosen if each.health is Health.HEALTHY] or chosen
-    return [each for each in chosen if each.health == wanted]
+        return healthy or (chosen if service.fails_open else [])
+    return healthy if wanted == "HEALTHY" else [each for each in chosen if status_of(service, each) == wanted]
 
 
 def _has(instance: Instance, pairs: Mapping[str, str]) -> bool:

@@ -108,7 +108,9 @@ def instance_view(account: str, instance: Instance) -> View:
 
 
 def status_of(service: Service, instance: Instance) -> Health:
-    """Return the health that the API tells: UNKNOWN where nothing checks it."""
+    """Return the health that the API tells: UNKNOWN where nothing checks it, unless its lease has lapsed."""
+    if instance.lapsed:
+        return Health.UNHEALTHY
     return instance.health if service.checked else Health.UNKNOWN
 
 

@@ -1,5 +1,6 @@
 """The operations that change something: checked input in, a command to the registry, the operation's answer out."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from waypost.catalog.model import (
     RoutingPolicy,
     ServiceType,
 )
+from waypost.health.care import Care
 from waypost.registry import OperationSubject, Registry
 
 __all__ = ["Writes"]
@@ -29,8 +31,8 @@ Output = dict[str, Any]
 class Writes:
     """One method an operation. Each raises CatalogError, JournalUnavailable or Overloaded as the registry does."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, care: Care, *, relax: frozenset[str]) -> None:
+        self._registry, self._care, self._relax = registry, care, relax
 
     async def create_http_namespace(self, caller: Caller, input_: Input) -> Output:
         return await self._create_namespace(caller, input_, NamespaceType.HTTP)
@@ -102,6 +104,7 @@ class Writes:
             custom_health_check="HealthCheckCustomConfig" in input_,
             creator_request_id=input_.get("CreatorRequestId"),
             namespace_in_dns_config="NamespaceId" in dns_config,
+            private_health_check="private-health-check" in self._relax,
             tags=_tags(input_),
         )
         service = await self._registry.submit(command, caller.cause)
@@ -178,7 +181,8 @@ class Writes:
             instance_id=input_["InstanceId"],
             health=Health(input_["Status"]),
         )
-        await self._registry.submit(command, caller.cause)
+        key = (command.service_id, command.instance_id)
+        await asyncio.gather(self._registry.submit(command, caller.cause), self._care.renew(key, caller.cause))
         return {}
 
     def _namespace_id(self, caller: Caller, id_or_arn: str) -> str:

@@ -1,0 +1,45 @@
+"""Which instances are registered and not handed out, and why: few rows, so that most instances need none."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import TextClause, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from waypost.catalog.model import Drain, Instance
+from waypost.journal import tables
+
+__all__ = ["load_withheld", "withheld_statements"]
+
+_DELETE: Final = text("DELETE FROM waypost_withheld WHERE service_id = :service_id AND id = :id")
+_UPSERT: Final = text(
+    "INSERT INTO waypost_withheld (service_id, id, lapsed, drain) VALUES (:service_id, :id, :lapsed, :drain) "
+    "ON CONFLICT (service_id, id) DO UPDATE SET lapsed = excluded.lapsed, drain = excluded.drain"
+)
+
+
+def withheld_statements(
+    instances: Mapping[tuple[str, str], Instance | None],
+) -> list[tuple[TextClause, list[dict[str, object]]]]:
+    """Return the statements that write how these instances, by service and id, are withheld now; None: gone."""
+    kept: list[dict[str, object]] = []
+    gone: list[dict[str, object]] = []
+    for (service_id, instance_id), instance in instances.items():
+        if instance is None or not (instance.lapsed or instance.drain):
+            gone.append({"service_id": service_id, "id": instance_id})
+            continue
+        drain = None if instance.drain is None else msgspec.json.encode(instance.drain)
+        kept.append({"service_id": service_id, "id": instance_id, "lapsed": int(instance.lapsed), "drain": drain})
+    return [(_UPSERT, kept), (_DELETE, gone)]
+
+
+async def load_withheld(connection: AsyncConnection) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return, by service and id, what the instance's fields ``lapsed`` and ``drain`` are where they are not empty."""
+    return {
+        (row.service_id, row.id): {
+            "lapsed": bool(row.lapsed),
+            "drain": None if row.drain is None else msgspec.json.decode(row.drain, type=Drain),
+        }
+        for row in await connection.execute(select(tables.withheld))
+    }
