@@ -6,7 +6,7 @@ An operation that Cloud Map only accepts is followed until it is done.
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from waypost.catalog.model import SUPERVISED
@@ -17,7 +17,7 @@ from waypost_client.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient
-    from types_aiobotocore_servicediscovery.type_defs import DnsConfigTypeDef, ServiceTypeDef
+    from types_aiobotocore_servicediscovery.type_defs import DnsConfigTypeDef, DnsRecordTypeDef, ServiceTypeDef
 
 __all__ = [
     "RUNS_ALONE",
@@ -62,18 +62,28 @@ class Registrar:
         self._making = asyncio.Lock()
 
     async def ensure_service(self, spec: ServiceSpec) -> KnownService:
-        """Return the service, which is made if it is not there, and made anew if it is empty and has other records."""
+        """Return the service, which is made if it is not there.
+
+        One that has other records is made anew if it is empty; else its TTL is changed, and what was answered with the
+        old one is remembered.
+        """
         async with self._making:
             namespace_id = await self._ensure_namespace()
             wanted = self._records(spec)
             found = (await self._list_services(namespace_id)).get(spec.name)
-            if found is not None and _records_of(found) != wanted and not await self._list_instances(found["Id"]):
-                async with translated("DeleteService"):
-                    await self._client.delete_service(Id=found["Id"])
-                found = None
+            before_s = 0
+            if found is not None and _records_of(found) != wanted:
+                if await self._list_instances(found["Id"]):
+                    before_s = _known(found).ttl_s
+                    found = await self._change_ttl(found, wanted)
+                else:
+                    async with translated("DeleteService"):
+                        await self._client.delete_service(Id=found["Id"])
+                    found = None
             if found is None:
                 found = await self._create_service(spec.name, namespace_id, wanted)
-            self._services[spec.name] = _known(found)
+            known = _known(found)
+            self._services[spec.name] = replace(known, ttl_s=max(known.ttl_s, before_s))
             return self._services[spec.name]
 
     async def find_service(self, name: str) -> KnownService | None:
@@ -226,6 +236,21 @@ class Registrar:
                 HealthCheckCustomConfig={"FailureThreshold": 1},
             )
         return created["Service"]
+
+    async def _change_ttl(self, service: "ServiceTypeDef", wanted: Records) -> "ServiceTypeDef":
+        """Return a service with other TTLs; unchanged where its types differ, or the registry will not."""
+        if {kind for kind, _ in _records_of(service)} != {kind for kind, _ in wanted}:
+            return service
+        records: list[DnsRecordTypeDef] = [{"Type": kind, "TTL": ttl} for kind, ttl in sorted(wanted)]
+        try:
+            async with translated("UpdateService"):
+                accepted = await self._client.update_service(
+                    Id=service["Id"], Service={"DnsConfig": {"DnsRecords": records}}
+                )
+            await self._follow("UpdateService", accepted["OperationId"])
+        except RegistryRefused:
+            return service
+        return {**service, "DnsConfig": {**service["DnsConfig"], "DnsRecords": records}}
 
     def _records(self, spec: ServiceSpec) -> Records:
         kinds = ("SRV",) if self._single_address else spec.records

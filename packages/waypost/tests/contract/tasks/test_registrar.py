@@ -92,14 +92,17 @@ async def test_a_namespace_that_was_deleted_is_made_again_too(registrar: Registr
     assert health_of(cloudmap, "one") == "HEALTHY"
 
 
-async def test_an_empty_service_with_other_records_is_made_anew_and_a_used_one_is_kept(registrar: Registrar) -> None:
+async def test_an_empty_service_with_other_records_is_made_anew_and_the_ttl_of_a_used_one_changed(
+    registrar: Registrar, cloudmap: Any
+) -> None:
     first = await registrar.ensure_service(WEB)
     longer = ServiceSpec(name="web", command=("serve",), ttl_s=60)
     second = await registrar.ensure_service(longer)
     assert second.id != first.id
     assert second.ttl_s == 60
     await registrar.register(longer, "one", {**ATTRIBUTES, "AWS_INIT_HEALTH_STATUS": "HEALTHY"})
-    assert await registrar.ensure_service(WEB) == second
+    assert await registrar.ensure_service(WEB) == second  # for 60 s more, what was answered with its TTL is remembered
+    assert cloudmap.get_service(Id=second.id)["Service"]["DnsConfig"]["DnsRecords"] == [{"Type": "A", "TTL": 7}]
 
 
 async def test_what_the_registry_will_never_do_is_told_from_what_it_cannot_do_now(registrar: Registrar) -> None:
