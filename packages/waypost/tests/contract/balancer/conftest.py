@@ -127,8 +127,14 @@ def own_pages(listeners: tuple[socket.socket, socket.socket], process: asyncio.s
 
 
 @pytest.fixture
+def descriptors() -> int | None:
+    """How many descriptors the balancer process may have; None: as many as this one."""
+    return None
+
+
+@pytest.fixture
 async def process(
-    registry_url: str, listeners: tuple[socket.socket, socket.socket], tmp_path: Path
+    registry_url: str, listeners: tuple[socket.socket, socket.socket], descriptors: int | None, tmp_path: Path
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A balancer process that serves, and that must end well."""
     ready, say_ready = os.pipe()
@@ -145,8 +151,11 @@ async def process(
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }
+    command = [sys.executable, "-m", "waypost.balancer"]
+    if descriptors is not None:
+        command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *command]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "waypost.balancer"), env=os.environ | settings, pass_fds=(clients, own, say_ready)
+        *command, env=os.environ | settings, pass_fds=(clients, own, say_ready)
     )
     os.close(say_ready)
     try:

@@ -1,9 +1,11 @@
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from waypost.promise import Answered, read_events
@@ -135,3 +137,54 @@ async def test_a_request_under_way_ends_before_the_process_does(
     answer = await under_way
     assert (answer.text, answer.headers["connection"]) == ("ok", "close")
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("descriptors", [320])
+async def test_with_few_descriptors_it_serves_fewer_clients_at_a_time_and_goes_on(
+    client: httpx2.AsyncClient,
+    balancer: Endpoint,
+    process: asyncio.subprocess.Process,
+    healthy: list[Endpoint],
+    listen: Listen,
+) -> None:
+    healthy.append(await listen(name_yourself))
+    await answers(client, until=str(healthy[0]).__eq__)
+    idle = [await asyncio.open_connection(balancer.address, balancer.port) for _ in range(600)]
+    for _ in range(20):
+        async with httpx2.AsyncClient(base_url=f"http://{balancer}", trust_env=False) as other:
+            assert (await other.get("/")).status_code == 200
+    used = psutil.Process(process.pid)
+    assert used.num_fds() < 320
+    before = sum(used.cpu_times()[:2])
+    await asyncio.sleep(0.5)  # an accept loop that spins would use up all of it
+    assert sum(used.cpu_times()[:2]) - before < 0.3
+    for _, writer in idle:
+        writer.close()
+
+
+async def percentile_99_s(client: httpx2.AsyncClient) -> float:
+    """Return the 99th percentile of the time that a request takes, of 500 made one after the other."""
+    took = []
+    for _ in range(500):
+        began = time.perf_counter()
+        assert (await client.get("/")).status_code == 200
+        took.append(time.perf_counter() - began)
+    return sorted(took)[495]
+
+
+@pytest.mark.soak
+async def test_five_thousand_slow_clients_do_not_slow_the_others(
+    client: httpx2.AsyncClient, balancer: Endpoint, healthy: list[Endpoint], listen: Listen
+) -> None:
+    healthy.append(await listen(name_yourself))
+    await answers(client, until=str(healthy[0]).__eq__)
+    alone = min([await percentile_99_s(client) for _ in range(3)])
+    slow: list[asyncio.StreamWriter] = []
+    for _ in range(5000):
+        _, writer = await asyncio.open_connection(balancer.address, balancer.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: exam")
+        slow.append(writer)
+    beside = min([await percentile_99_s(client) for _ in range(3)])
+    for writer in slow:
+        writer.close()
+    assert beside < 2 * alone + 0.002, (alone, beside)
