@@ -35,6 +35,7 @@ from waypost.followers import FeedServer
 from waypost.health.care import Care
 from waypost.health.reach import CheckReach
 from waypost.journal import Journal, JournalUnavailable, Retention
+from waypost.multicast import MulticastWarning
 from waypost.promise import PromiseLog
 from waypost.registry import Registry, now_ms
 from waypost.registry_settings import RegistrySettings, SettingInvalid
@@ -82,7 +83,8 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         feed = FeedServer(lambda: registry.catalog)
         watches = Watches(lambda: registry.catalog, catalog, await journal.latest(KEPT))
         care = Care(lambda: registry.catalog, _reach(settings, listener), random.Random())  # noqa: S311 (who is removed first)
-        registry = Registry(catalog, journal, feed, ids=Ids(chance), quotas=settings.quotas, listeners=[watches, care])
+        listeners = (watches, care, MulticastWarning())
+        registry = Registry(catalog, journal, feed, ids=Ids(chance), quotas=settings.quotas, listeners=listeners)
         promise_log = PromiseLog.open("registry", environment)
         rates = RequestRates(settings.rates)
         endpoint = CloudMapEndpoint(

@@ -4,14 +4,22 @@ Every setting ``WAYPOST_X_Y`` of the environment is also the flag ``--x-y``.
 """
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
 from waypost.catalog.quotas import UNLIMITED, Quotas
 
-__all__ = ["RELAXATIONS", "ListenAddress", "PlatformSettings", "parse_relaxations", "parse_task_network"]
+__all__ = [
+    "RELAXATIONS",
+    "ListenAddress",
+    "PlatformSettings",
+    "parse_listen_addresses",
+    "parse_relaxations",
+    "parse_task_network",
+]
 
 RELAXATIONS: Final = ("nodata", "private-health-check", "more-than-8")
 """The rules of Cloud Map that can be loosened, one by one."""
@@ -60,7 +68,10 @@ class PlatformSettings:
     """Where one platform listens and keeps its state. The defaults are the public contract."""
 
     http_address: ListenAddress = ListenAddress("127.0.0.1", 8500)
-    dns_address: ListenAddress = ListenAddress("127.0.0.1", 8600)
+    dns_address: tuple[ListenAddress, ...] = (ListenAddress("127.0.0.1", 8600),)
+    dns_admin_address: ListenAddress | None = None  # None: 127.0.0.1 and the port after that of DNS
+    dns_workers: int = 1  # processes that answer DNS
+    dns: Mapping[str, str] = field(default_factory=dict)  # variables of the nameserver that flags have set
     balancer_address: ListenAddress = ListenAddress("127.0.0.1", 8000)
     balancer_admin_address: ListenAddress = ListenAddress("127.0.0.1", 8001)
     state_dir: Path = Path("var")
@@ -69,6 +80,17 @@ class PlatformSettings:
     relax: tuple[str, ...] = ("nodata",)
     account: str = "000000000000"  # 12 digits
     quotas: Quotas = UNLIMITED
+
+
+def parse_listen_addresses(text: str) -> tuple[ListenAddress, ...]:
+    """Return the addresses of a comma-separated list, at least one.
+
+    :raises ValueError: one of them has not the form ``host:port``, or there is none.
+    """
+    addresses = tuple(ListenAddress.parse(entry.strip()) for entry in text.split(",") if entry.strip())
+    if not addresses:
+        raise ValueError("give at least one host:port, as in 127.0.0.1:8600,[::1]:8600")
+    return addresses
 
 
 def parse_task_network(text: str) -> IPv4Network:

@@ -13,10 +13,17 @@ from typing import Annotated, TypeVar
 import typer
 
 from waypost.catalog.quotas import Quotas
-from waypost.cli import platform_commands, registry_commands, run
+from waypost.cli import dns_flags, platform_commands, registry_commands, run
 from waypost.cli.catalog.commands import register_commands
 from waypost.cli.options import StateDir
-from waypost.settings import ListenAddress, PlatformSettings, parse_relaxations, parse_task_network
+from waypost.cli.resolver import resolver
+from waypost.settings import (
+    ListenAddress,
+    PlatformSettings,
+    parse_listen_addresses,
+    parse_relaxations,
+    parse_task_network,
+)
 
 __all__ = ["app"]
 
@@ -30,6 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(resolver, name="resolver")
+
 
 @app.command()
 def up(
@@ -38,8 +47,21 @@ def up(
         str, typer.Option(envvar="WAYPOST_HTTP_ADDRESS", metavar="HOST:PORT", help="The registry's API.")
     ] = "127.0.0.1:8500",
     dns_address: Annotated[
-        str, typer.Option(envvar="WAYPOST_DNS_ADDRESS", metavar="HOST:PORT", help="DNS, UDP and TCP.")
+        str,
+        typer.Option(
+            envvar="WAYPOST_DNS_ADDRESS", metavar="HOST:PORT,…", help="DNS, UDP and TCP, on one address or several."
+        ),
     ] = "127.0.0.1:8600",
+    dns_admin_address: dns_flags.AdminAddress = None,
+    dns_workers: dns_flags.Workers = 1,
+    dns_vpcs: dns_flags.Vpcs = "",
+    dns_transfer_networks: dns_flags.TransferNetworks = "",
+    dns_secondaries: dns_flags.Secondaries = "",
+    dns_rate_limit: dns_flags.RateLimit = "",
+    dns_unlimited_networks: dns_flags.UnlimitedNetworks = "",
+    dns_forward: dns_flags.Forward = "",
+    dns_forward_networks: dns_flags.ForwardNetworks = "",
+    dns_stale_max: dns_flags.StaleMax = "",
     balancer_address: Annotated[
         str, typer.Option(envvar="WAYPOST_BALANCER_ADDRESS", metavar="HOST:PORT", help="The load balancer.")
     ] = "127.0.0.1:8000",
@@ -77,7 +99,21 @@ def up(
     """Run the platform of a manifest in the foreground. Ctrl-C drains and stops it. Any port may be 0."""
     settings = PlatformSettings(
         http_address=_parsed("--http-address", ListenAddress.parse, http_address),
-        dns_address=_parsed("--dns-address", ListenAddress.parse, dns_address),
+        dns_address=_parsed("--dns-address", parse_listen_addresses, dns_address),
+        dns_admin_address=_parsed("--dns-admin-address", ListenAddress.parse, dns_admin_address)
+        if dns_admin_address
+        else None,
+        dns_workers=dns_workers,
+        dns=dns_flags.checked(
+            dns_vpcs=dns_vpcs,
+            dns_transfer_networks=dns_transfer_networks,
+            dns_secondaries=dns_secondaries,
+            dns_rate_limit=dns_rate_limit,
+            dns_unlimited_networks=dns_unlimited_networks,
+            dns_forward=dns_forward,
+            dns_forward_networks=dns_forward_networks,
+            dns_stale_max=dns_stale_max,
+        ),
         balancer_address=_parsed("--balancer-address", ListenAddress.parse, balancer_address),
         balancer_admin_address=_parsed("--balancer-admin-address", ListenAddress.parse, balancer_admin_address),
         state_dir=state_dir,

@@ -5,33 +5,36 @@ query; a change takes what it touches out of the dictionary. No I/O, no clock; r
 """
 
 import struct
-from enum import Enum
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from dns.edns import EDECode
 from dns.flags import Flag
 from dns.rcode import Rcode
 from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
 from waypost.feed import Batch, Snapshot
-from waypost.nameserver.answers import Answer, Chain, Refusal, compile_answer
-from waypost.nameserver.edns import OPT_OCTETS, UDP_PAYLOAD, Edns, opt_reply, read_bare_opt
+from waypost.nameserver.answers import Aliased, Answer, Chain, Refusal, compile_answer
+from waypost.nameserver.clients import ANYONE, Client, View
+from waypost.nameserver.edns import OPT_OCTETS, opt_reply, read_bare_opt
+from waypost.nameserver.freshness import Freshness
+from waypost.nameserver.messages import Transport, bare_reply, reply_head, room_for
 from waypost.nameserver.queries import HEADER_OCTETS, Query, Rejected, parse
+from waypost.nameserver.records import MULTIVALUE_LIMIT
+from waypost.nameserver.transfers import Transfer, begin_transfer
 from waypost.nameserver.zones import Zones
 
-__all__ = ["Answerer", "Transport", "failure"]
+__all__ = ["Answerer", "Onward"]
 
-UDP_PAYLOAD_WITHOUT_EDNS: Final = 512  # octets (RFC 1035 section 4.2.1)
-TCP_MESSAGE: Final = 65_535  # octets
-
-FLAGS_AND_COUNTS: Final = struct.Struct("!HHHHH")  # flags, questions, answers, authorities, additionals
 ONE_QUESTION: Final = struct.pack("!HHHH", 1, 0, 0, 0)  # the counts of a plain query
 ONE_QUESTION_AND_OPT: Final = struct.pack("!HHHH", 1, 0, 0, 1)
 
-IS_RESPONSE: Final = int(Flag.QR)  # plain integers, since every operation on an enumeration builds an object
-RECURSION_DESIRED: Final = int(Flag.RD)
-OPCODE: Final = 0x7800
+RECURSION_DESIRED: Final = int(Flag.RD) >> 8  # in the third octet of a message
+RECURSION_AVAILABLE: Final = int(Flag.RA)
 
 KEPT_TYPES: Final = tuple(
     struct.pack("!HH", rtype, RdataClass.IN).lower()  # HTTPS is 65, an "A": 97 shares its key, and neither has data
@@ -39,27 +42,64 @@ KEPT_TYPES: Final = tuple(
 )
 """Type and class of the questions whose answers are kept, for names that exist: so there is a bound to them."""
 
-NO_TRANSFER: Final = frozenset({RdataType.AXFR, RdataType.IXFR})
+TRANSFERS: Final = frozenset({RdataType.AXFR, RdataType.IXFR})
 NOT_TO_BE_ASKED_FOR: Final = frozenset(
     {RdataType.OPT, RdataType.TKEY, RdataType.TSIG, RdataType.MAILA, RdataType.MAILB}
 )
 
 
-class Transport(Enum):
-    """How a query came."""
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """A query that others must be asked for its answer, or for the end of it."""
 
-    UDP = "udp"
-    TCP = "tcp"
+    wire: bytes
+    query: Query
+    begun: bytes | None  # a reply with the CNAME records that lead out of our zones; None: the name is not ours at all
+    target: bytes  # the name to ask for
 
 
 class Answerer:
-    """Answers queries from the zones that it was last told of; before it was told of any, with SERVFAIL."""
+    """Answers queries from the zones that it was last told of; before it was told of any, with SERVFAIL.
 
-    def __init__(self, *, random: Random, relax_nodata: bool) -> None:
+    :param relax_nodata: see :class:`Zones`; so are ``multivalue`` and ``own_addresses``.
+    :param recursion: names outside the zones are asked of others, for the clients that may.
+    """
+
+    def __init__(
+        self,
+        *,
+        random: Random,
+        relax_nodata: bool = False,
+        multivalue: int | None = MULTIVALUE_LIMIT,
+        own_addresses: Sequence[str] = (),
+        recursion: bool = False,
+    ) -> None:
         self._random = random
-        self._relax_nodata = relax_nodata
+        self._own_addresses = own_addresses
+        self._relax_nodata, self._multivalue = relax_nodata, multivalue
+        self._flags = RECURSION_AVAILABLE if recursion else 0  # of every reply
         self._zones: Zones | None = None
-        self._kept: dict[bytes, Answer] = {}  # question section in lower case → answer
+        self._freshness = Freshness.EXPIRED
+        self._error: EDECode | None = EDECode.NOT_READY  # what every reply says beside its response code
+        self._kept: defaultdict[View, dict[bytes, Answer]] = defaultdict(dict)  # question in lower case → answer
+
+    @property
+    def zones(self) -> Zones | None:
+        """What the answers come from; None before there was a snapshot."""
+        return self._zones
+
+    @property
+    def freshness(self) -> Freshness:
+        """What the answers are worth."""
+        return self._freshness
+
+    @freshness.setter
+    def freshness(self, freshness: Freshness) -> None:
+        if freshness is self._freshness:
+            return
+        self._freshness = freshness
+        self._error = {Freshness.STALE: EDECode.STALE_ANSWER, Freshness.EXPIRED: EDECode.NOT_READY}.get(freshness)
+        self._kept.clear()
 
     def load(self, snapshot: Snapshot) -> None:
         """Answer from this catalog, and from nothing that was known before."""
@@ -69,8 +109,11 @@ class Answerer:
             snapshot.services,
             snapshot.instances,
             relax_nodata=self._relax_nodata,
+            multivalue=self._multivalue,
+            own_addresses=self._own_addresses,
         )
         self._kept.clear()
+        self.freshness = Freshness.FRESH
 
     def apply(self, batch: Batch) -> int:
         """Take a commit in and return its revision.
@@ -85,16 +128,20 @@ class Answerer:
             if names is None:
                 self._kept.clear()
                 continue
-            for name in names:
-                for type_and_class in KEPT_TYPES:
-                    self._kept.pop(name + type_and_class, None)
+            for kept in self._kept.values():
+                for name in names:
+                    for type_and_class in KEPT_TYPES:
+                        kept.pop(name + type_and_class, None)
         return self._zones.revision
 
-    def reply(self, wire: bytes, transport: Transport) -> bytes | None:
-        """Return the reply to a message; None where silence is right. Any octets are good: nothing is raised."""
-        return self._reply_from_kept(wire, transport) or self._reply_to(wire, transport)
+    def reply(self, wire: bytes, transport: Transport, client: Client = ANYONE) -> bytes | Transfer | Onward | None:
+        """Return the reply to a message, or how to come to it; None where silence is right.
 
-    def _reply_from_kept(self, wire: bytes, transport: Transport) -> bytes | None:
+        Any octets are good: nothing is raised.
+        """
+        return self._reply_from_kept(wire, transport, client) or self._reply_to(wire, transport, client)
+
+    def _reply_from_kept(self, wire: bytes, transport: Transport, client: Client) -> bytes | None:
         """Return the reply to a question whose answer is kept, if the query has one of the two plain forms."""
         edns = None
         counts = wire[4:HEADER_OCTETS]
@@ -106,67 +153,56 @@ class Answerer:
                 return None
         else:
             return None
-        answer = self._kept.get(question.lower())
+        answer = self._kept[client.view].get(question.lower())
         if answer is None or wire[2] > 1:
             return None  # not kept, or flags are set other than RD, the last of its octet
-        return self._compose(wire, question, edns, answer, transport)
+        opt = opt_reply(edns, self._error)
+        sections = answer.draw(room_for(transport, edns, question, opt), self._random)
+        return b"".join((reply_head(wire, sections, opt, self._flags), question, sections.body, opt))
 
-    def _reply_to(self, wire: bytes, transport: Transport) -> bytes | None:
+    def _reply_to(self, wire: bytes, transport: Transport, client: Client) -> bytes | Transfer | Onward | None:
         match parse(wire):
             case None:
                 return None
             case Rejected(rcode):
-                return _bare_reply(wire, rcode)
+                return bare_reply(wire, rcode)
             case Query() as query:
-                return self._compose(wire, query.question, query.edns, self._answer(query), transport)
+                answer = self._answer(wire, query, transport, client)
+                if isinstance(answer, (Transfer, Onward)):
+                    return answer
+                return self._compose(wire, query, answer, transport, client)
 
-    def _answer(self, query: Query) -> Answer:
+    def _answer(self, wire: bytes, query: Query, transport: Transport, client: Client) -> Answer | Transfer | Onward:
         rtype, rclass = query.type_and_class
         if query.edns is not None and query.edns.version:
             return Refusal(Rcode.BADVERS)
-        if rclass != RdataClass.IN or rtype in NO_TRANSFER:
+        if rclass != RdataClass.IN:
             return Refusal(Rcode.REFUSED)
         if rtype in NOT_TO_BE_ASKED_FOR:
             return Refusal(Rcode.FORMERR)
-        if self._zones is None:
+        if self._zones is None or self._freshness is Freshness.EXPIRED:
             return Refusal(Rcode.SERVFAIL)
-        answer = compile_answer(self._zones, query.name, rtype)
+        if rtype in TRANSFERS:
+            return begin_transfer(self._zones, wire, query, transport, client)
+        answer = compile_answer(self._zones, query.name, rtype, client.view)
+        if isinstance(answer, Refusal):
+            return Onward(wire, query, None, query.name) if _is_recursive(wire, client) else answer
         key = query.question.lower()
-        if key.endswith(KEPT_TYPES) and self._zones.is_published(query.name) and not isinstance(answer, Chain):
-            self._kept[key] = answer
+        holds = not isinstance(answer, (Chain, Aliased))
+        if holds and key.endswith(KEPT_TYPES) and self._zones.is_published(query.name, client.view):
+            self._kept[client.view][key] = answer
         return answer
 
-    def _compose(self, wire: bytes, question: bytes, edns: Edns | None, answer: Answer, transport: Transport) -> bytes:
-        opt = opt_reply(edns)
-        room = _limit(transport, edns) - HEADER_OCTETS - len(question) - len(opt)
-        sections = answer.draw(room, self._random)
-        head = FLAGS_AND_COUNTS.pack(
-            IS_RESPONSE | wire[2] << 8 & RECURSION_DESIRED | sections.flags,
-            1,
-            sections.answers,
-            sections.authorities,
-            sections.additionals + (1 if opt else 0),
-        )
-        return b"".join((wire[:2], head, question, sections.body, opt))
+    def _compose(
+        self, wire: bytes, query: Query, answer: Answer, transport: Transport, client: Client
+    ) -> bytes | Onward:
+        opt = opt_reply(query.edns, self._error)
+        sections = answer.draw(room_for(transport, query.edns, query.question, opt), self._random)
+        reply = b"".join((reply_head(wire, sections, opt, self._flags), query.question, sections.body, opt))
+        if sections.onward is not None and _is_recursive(wire, client):
+            return Onward(wire, query, reply, sections.onward)
+        return reply
 
 
-def failure(wire: bytes) -> bytes | None:
-    """Return the reply to a query that this server failed at; None if the message is no query."""
-    if len(wire) < HEADER_OCTETS or wire[2] << 8 & IS_RESPONSE:
-        return None
-    return _bare_reply(wire, Rcode.SERVFAIL)
-
-
-def _bare_reply(wire: bytes, rcode: Rcode) -> bytes:
-    """Return the reply that is a header and nothing else."""
-    flags = IS_RESPONSE | wire[2] << 8 & (OPCODE | RECURSION_DESIRED) | rcode
-    return wire[:2] + FLAGS_AND_COUNTS.pack(flags, 0, 0, 0, 0)
-
-
-def _limit(transport: Transport, edns: Edns | None) -> int:
-    """Return the octets that a whole reply may have."""
-    if transport is Transport.TCP:
-        return TCP_MESSAGE
-    if edns is None:
-        return UDP_PAYLOAD_WITHOUT_EDNS
-    return min(max(edns.payload, UDP_PAYLOAD_WITHOUT_EDNS), UDP_PAYLOAD)
+def _is_recursive(wire: bytes, client: Client) -> bool:
+    return client.may_recurse and bool(wire[2] & RECURSION_DESIRED)

@@ -1,54 +1,43 @@
-"""Answers as octets: the sections after the question, compiled once and drawn at random for each reply.
+"""Answers that are compiled once, and drawn at random for each reply.
 
-Names are compressed by pointing into the question, where the asked name stands right after the header (RFC 1035
-section 4.1.4); the target of an SRV record never is (RFC 2782). What does not fit loses its additional records first,
-and else becomes empty with the TC bit set (RFC 2181 section 9).
+Those that depend on nothing but one service hold until it changes. Those that lead to another name, by CNAME or alias,
+look it up anew for each reply.
 """
 
 import math
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
 from operator import itemgetter
 from random import Random
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
-from dns.flags import Flag
 from dns.rcode import Rcode
-from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
-from waypost.nameserver.queries import HEADER_OCTETS
-from waypost.nameserver.records import RecordSet
+from waypost.nameserver.clients import View
+from waypost.nameserver.records import AliasRecord, Record, RecordSet
+from waypost.nameserver.sections import (
+    ASKED_NAME,
+    TOO_LONG,
+    Choice,
+    Sections,
+    encode_choices,
+    encode_record,
+    fit,
+    with_soa,
+    zone_pointer,
+)
 from waypost.nameserver.zones import Found, NoData, NoName, Outcome, Outside, Zone, Zones
 
-__all__ = ["Answer", "Chain", "Negative", "Positive", "Refusal", "Sections", "compile_answer"]
+__all__ = ["Aliased", "Answer", "Chain", "Negative", "Positive", "Refusal", "compile_answer", "follow_alias"]
 
-AUTHORITATIVE: Final = int(Flag.AA)
-TRUNCATED: Final = int(Flag.TC)
-RECORD_HEAD: Final = struct.Struct("!HHIH")  # type, class, TTL, length of the data
 LONGEST_CHAIN: Final = 8  # CNAME records followed for one answer
-ASKED_NAME: Final = (0xC000 | HEADER_OCTETS).to_bytes(2, "big")  # a pointer to it
 MOST_PICKS: Final = 120  # all orders of five records
-
-
-class Sections(NamedTuple):
-    """What follows the question in a reply, and what the header says of it."""
-
-    flags: int  # AA, TC and the lower four bits of the response code
-    answers: int  # records
-    authorities: int
-    additionals: int
-    body: bytes
-
-
-class Choice(NamedTuple):
-    """A record in wire form, with the additional records that it brings along."""
-
-    record: bytes
-    additional: tuple[bytes, ...]
+MOST_SHUFFLED: Final = 64  # records; more are answered in turn: to shuffle thousands would hold others up
+MOST_OCTETS: Final = 64_000  # of all answer records: what a message of 65,535 holds beside the longest question
+EXTERNAL_ALIAS_TTL_S: Final = 60  # seconds; that of a load balancer's addresses
 
 
 class Answer(Protocol):
@@ -58,19 +47,28 @@ class Answer(Protocol):
         """Return the sections of one reply, of at most ``room`` octets."""
 
 
-def compile_answer(zones: Zones, name: bytes, rtype: int) -> Answer:
+def compile_answer(zones: Zones, name: bytes, rtype: int, view: View = None) -> Answer:
     """Return the answer to a question of class IN. It holds as long as nothing changes at the name."""
-    match zones.lookup(name, rtype):
+    match zones.lookup(name, rtype, view):
         case Found(records) if records.rtype is RdataType.CNAME and rtype not in (RdataType.CNAME, RdataType.ANY):
-            return Chain(zones, name, rtype, records)
+            return Chain(zones, view, name, rtype, records)
+        case Found(records, zone) if any(isinstance(record, AliasRecord) for record in records.records):
+            return Aliased(zones, view, zone, records)
         case Found(records):
-            return Positive(_encode_choices(ASKED_NAME, records), records.drawn)
+            return _positive(records)
         case NoData(zone, ttl_s):
-            return Negative(zone, _zone_pointer(name, zone), ttl_s, Rcode.NOERROR)
+            return Negative(zone, zone_pointer(name, zone), ttl_s, Rcode.NOERROR)
         case NoName(zone):
-            return Negative(zone, _zone_pointer(name, zone), zone.negative_ttl_s, Rcode.NXDOMAIN)
+            return Negative(zone, zone_pointer(name, zone), zone.negative_ttl_s, Rcode.NXDOMAIN)
         case Outside():
             return Refusal(Rcode.REFUSED)
+
+
+def _positive(records: RecordSet) -> "Positive":
+    choices = encode_choices(ASKED_NAME, records)
+    sizes = sorted(len(choice.record) for choice in choices)
+    count = min(records.drawn, MOST_OCTETS // sizes[-1])
+    return Positive(choices, count, sum(sizes[:count]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +87,18 @@ class Positive:
 
     choices: Sequence[Choice]
     count: int  # how many of them a reply holds
+    least: int  # octets that so many of them need
 
     def draw(self, room: int, random: Random) -> Sections:
+        if self.least > room:
+            return TOO_LONG
         picks = _picks(len(self.choices), self.count)
-        if picks is None:
-            return _fit(random.sample(self.choices, self.count), room)
-        return _fit(random.choice(picks)(self.choices), room)
+        if picks is not None:
+            return fit(random.choice(picks)(self.choices), room)
+        if self.count <= MOST_SHUFFLED:
+            return fit(random.sample(self.choices, self.count), room)
+        first = random.randrange(len(self.choices))
+        return fit([*self.choices[first:], *self.choices[:first]][: self.count], room)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +111,15 @@ class Negative:
     rcode: Rcode
 
     def draw(self, room: int, random: Random) -> Sections:
-        return _with_soa([], self.zone, self.zone_name, self.ttl_s, self.rcode, room)
+        return with_soa([], self.zone, self.zone_name, self.ttl_s, self.rcode, room)
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A CNAME and, as far as our own zones go, what it leads to, which is looked up anew for each reply."""
+    """A CNAME and, as far as our own zones go, what it leads to."""
 
     zones: Zones
+    view: View
     name: bytes
     rtype: int
     first: RecordSet
@@ -123,26 +128,103 @@ class Chain:
         links: list[Choice] = []
         seen: set[bytes] = set()
         owner, name = ASKED_NAME, self.name
-        outcome: Outcome = Found(self.first)
-        while (alias := _alias(outcome)) and name not in seen and len(links) < LONGEST_CHAIN:
+        outcome: Outcome | RecordSet = self.first
+        while (cname := _cname(outcome)) and name not in seen and len(links) < LONGEST_CHAIN:
             seen.add(name)
-            target = random.choice(alias.records).rdata
-            links.append(Choice(_encode(owner, RdataType.CNAME, alias.ttl_s, target), ()))
+            target = _plain(random.choice(cname.records)).rdata
+            links.append(Choice(encode_record(owner, RdataType.CNAME, cname.ttl_s, target)))
             owner, name = target, target.lower()
-            outcome = self.zones.lookup(name, self.rtype)
+            outcome = self.zones.lookup(name, self.rtype, self.view)
         return self._end(links, owner, outcome, room, random)
 
-    def _end(self, links: list[Choice], owner: bytes, outcome: Outcome, room: int, random: Random) -> Sections:
+    def _end(
+        self, links: list[Choice], owner: bytes, outcome: Outcome | RecordSet, room: int, random: Random
+    ) -> Sections:
         """Return the chain with what is at its end; the response code is that of the last name (RFC 6604)."""
         match outcome:
-            case Found(records) if records.rtype is not RdataType.CNAME:
-                return _fit([*links, *random.sample(_encode_choices(owner, records), records.drawn)], room)
+            case Found(records, zone) if records.rtype is not RdataType.CNAME:
+                found = follow_alias(self.zones, self.view, records, random)
+                if found is None:
+                    return with_soa(links, zone, zone.name, zone.negative_ttl_s, Rcode.NOERROR, room)
+                drawn = random.sample(encode_choices(owner, found), min(found.drawn, MOST_SHUFFLED))
+                return fit([*links, *drawn], room, onward=_onward(found))
             case NoData(zone, ttl_s):
-                return _with_soa(links, zone, zone.name, ttl_s, Rcode.NOERROR, room)
+                return with_soa(links, zone, zone.name, ttl_s, Rcode.NOERROR, room)
             case NoName(zone):
-                return _with_soa(links, zone, zone.name, zone.negative_ttl_s, Rcode.NXDOMAIN, room)
+                return with_soa(links, zone, zone.name, zone.negative_ttl_s, Rcode.NXDOMAIN, room)
+            case Outside():
+                return fit(links, room, onward=owner)
             case _:
-                return _fit(links, room)  # it leads out of our zones, or in a circle
+                return fit(links, room)  # it leads in a circle
+
+
+@dataclass(frozen=True, slots=True)
+class Aliased:
+    """One of several addresses, at least one of them the address of another name."""
+
+    zones: Zones
+    view: View
+    zone: Zone
+    records: RecordSet
+
+    def draw(self, room: int, random: Random) -> Sections:
+        found = follow_alias(self.zones, self.view, self.records, random)
+        if found is None:
+            return with_soa([], self.zone, self.zone.name, self.zone.negative_ttl_s, Rcode.NOERROR, room)
+        drawn = random.sample(encode_choices(ASKED_NAME, found), min(found.drawn, MOST_SHUFFLED))
+        return fit(drawn, room, onward=_onward(found))
+
+
+def follow_alias(zones: Zones, view: View, records: RecordSet, random: Random) -> RecordSet | None:
+    """Return what a set stands for: itself, unless an alias is drawn from it. None: nothing is behind any alias.
+
+    The addresses of a name of ours take the alias's place, with their own TTL. A name that is not ours is answered with
+    a CNAME record, for whoever asks to follow.
+    """
+    if not any(isinstance(record, AliasRecord) for record in records.records):
+        return records
+    for record in random.sample(records.records, len(records.records)):
+        found = _behind(zones, view, record, records, random)
+        if found is not None:
+            return found  # else another of the set has its place
+    return None
+
+
+def _behind(
+    zones: Zones, view: View, record: Record | AliasRecord, records: RecordSet, random: Random
+) -> RecordSet | None:
+    for _ in range(LONGEST_CHAIN):
+        if isinstance(record, Record):
+            return RecordSet(rtype=records.rtype, ttl_s=records.ttl_s, records=(record,), drawn=1)
+        match zones.lookup(record.target.lower(), records.rtype, view):
+            case Found(found) if found.rtype is RdataType.CNAME:
+                record = AliasRecord(_plain(random.choice(found.records)).rdata)
+            case Found(found) if not any(isinstance(each, AliasRecord) for each in found.records):
+                return found
+            case Found(records):
+                record = random.choice(records.records)
+            case Outside():
+                target = (Record(record.target),)
+                return RecordSet(rtype=RdataType.CNAME, ttl_s=EXTERNAL_ALIAS_TTL_S, records=target, drawn=1)
+            case _:
+                return None
+    return None  # it leads in a circle
+
+
+def _cname(outcome: Outcome | RecordSet) -> RecordSet | None:
+    match outcome:
+        case Found(records) | (RecordSet() as records) if records.rtype is RdataType.CNAME:
+            return records
+    return None
+
+
+def _onward(found: RecordSet) -> bytes | None:
+    return _plain(found.records[0]).rdata if found.rtype is RdataType.CNAME else None
+
+
+def _plain(record: Record | AliasRecord) -> Record:
+    assert isinstance(record, Record), "aliases stand only where addresses do"
+    return record
 
 
 @cache
@@ -151,57 +233,8 @@ def _picks(size: int, count: int) -> list[Callable[[Sequence[Choice]], Sequence[
 
     To choose one of them costs a tenth of what ``random.sample`` does, and most services have but a few instances.
     """
-    if math.perm(size, count) > MOST_PICKS:
+    if size > MOST_PICKS or math.perm(size, count) > MOST_PICKS:
         return None
     if count == 1:
         return [itemgetter(slice(index, index + 1)) for index in range(size)]  # with a mere index it gives no sequence
     return [itemgetter(*order) for order in permutations(range(size), count)]
-
-
-def _alias(outcome: Outcome) -> RecordSet | None:
-    match outcome:
-        case Found(records) if records.rtype is RdataType.CNAME:
-            return records
-    return None
-
-
-def _fit(chosen: Sequence[Choice], room: int) -> Sections:
-    answers = [choice.record for choice in chosen]
-    body = b"".join(answers)
-    if len(body) > room:
-        return Sections(AUTHORITATIVE | TRUNCATED, 0, 0, 0, b"")
-    additionals = [wire for choice in chosen for wire in choice.additional]
-    whole = body + b"".join(additionals)
-    if len(whole) > room:
-        return Sections(AUTHORITATIVE, len(answers), 0, 0, body)
-    return Sections(AUTHORITATIVE, len(answers), 0, len(additionals), whole)
-
-
-def _with_soa(links: Sequence[Choice], zone: Zone, zone_name: bytes, ttl_s: int, rcode: Rcode, room: int) -> Sections:
-    soa = _encode(zone_name, RdataType.SOA, ttl_s, zone.soa_rdata(zone_name, ttl_s))
-    body = b"".join(link.record for link in links) + soa
-    if len(body) > room:
-        return Sections(AUTHORITATIVE | TRUNCATED | rcode, 0, 0, 0, b"")
-    return Sections(AUTHORITATIVE | rcode, len(links), 1, 0, body)
-
-
-def _encode_choices(owner: bytes, records: RecordSet) -> list[Choice]:
-    """Return the records of a set in wire form. ``owner`` is their name, or a pointer to it."""
-    return [
-        Choice(
-            _encode(owner, records.rtype, records.ttl_s, record.rdata),
-            tuple(
-                _encode(extra.labels + owner, extra.rtype, records.ttl_s, extra.rdata) for extra in record.additional
-            ),
-        )
-        for record in records.records
-    ]
-
-
-def _encode(owner: bytes, rtype: RdataType, ttl_s: int, rdata: bytes) -> bytes:
-    return owner + RECORD_HEAD.pack(rtype, RdataClass.IN, ttl_s, len(rdata)) + rdata
-
-
-def _zone_pointer(name: bytes, zone: Zone) -> bytes:
-    """Return a pointer to the zone's name, at the end of the name that was asked."""
-    return (0xC000 | HEADER_OCTETS + len(name) - len(zone.name)).to_bytes(2, "big")

@@ -1,10 +1,14 @@
-"""The OPT record: what a query says with it, and what a reply says back. Source: RFC 6891, RFC 3225 (DO)."""
+"""The OPT record: what a query says with it, and what a reply says back.
+
+Source: RFC 6891, RFC 3225 (DO), RFC 8914 (extended errors).
+"""
 
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from dns.edns import EDECode, OptionType
 from dns.flags import EDNSFlag
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
@@ -17,6 +21,7 @@ OPT: Final = struct.Struct(
 )  # root name, type, payload, extended rcode, version, flags, length of the options
 OPT_OCTETS: Final = OPT.size  # without options
 OPTION_HEAD_OCTETS: Final = 4  # code and length
+EXTENDED_ERROR: Final = struct.Struct("!HHH")  # an option of its own: code, length, info code
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +50,26 @@ read_bare_opt: Final = lru_cache(maxsize=256)(read_opt)
 """``read_opt``, for the few forms that a record without options has in practice."""
 
 
-def opt_reply(edns: Edns | None) -> bytes:
-    """Return the OPT record for the reply to a query: none unless the query had one."""
+def opt_reply(edns: Edns | None, error: EDECode | None = None) -> bytes:
+    """Return the OPT record for the reply to a query: none unless the query had one.
+
+    :param error: what is to be said beyond the response code.
+    """
     if edns is None:
         return b""
     if edns.version:
         return UNKNOWN_VERSION
-    return DNSSEC_OK if edns.dnssec_ok else PLAIN
+    return REPLIES[edns.dnssec_ok, error]
 
 
-def _encode(*, extended_rcode: int = 0, flags: int = 0) -> bytes:
-    return OPT.pack(0, RdataType.OPT, UDP_PAYLOAD, extended_rcode, 0, flags, 0)
+def _encode(*, extended_rcode: int = 0, flags: int = 0, error: EDECode | None = None) -> bytes:
+    option = b"" if error is None else EXTENDED_ERROR.pack(OptionType.EDE, 2, error)
+    return OPT.pack(0, RdataType.OPT, UDP_PAYLOAD, extended_rcode, 0, flags, len(option)) + option
 
 
-PLAIN: Final = _encode()
-DNSSEC_OK: Final = _encode(flags=EDNSFlag.DO)
 UNKNOWN_VERSION: Final = _encode(extended_rcode=Rcode.BADVERS >> 4)
+REPLIES: Final = {
+    (dnssec_ok, error): _encode(flags=EDNSFlag.DO if dnssec_ok else 0, error=error)
+    for dnssec_ok in (False, True)
+    for error in (None, *EDECode)
+}

@@ -6,6 +6,7 @@ When the registry is away, the last state goes on being answered, and the connec
 import asyncio
 import gc
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -14,53 +15,73 @@ import structlog
 
 from waypost.feed import Applied, Batch, Snapshot, decode_feed, encode_frame, read_frame
 from waypost.nameserver.answerer import Answerer
+from waypost.nameserver.freshness import Staleness
 
-__all__ = ["follow_feed"]
+__all__ = ["Following", "follow_feed"]
 
 RETRY_S: Final = 0.02  # seconds; short, for a registry that is back acknowledges what is not answered until we are
 
 log = structlog.get_logger()
 
 
-async def follow_feed(path: Path, answerer: Answerer, *, on_snapshot: Callable[[], None]) -> None:
-    """Keep the answers in step with the registry that listens on a Unix socket, until cancelled.
+@dataclass(slots=True)
+class Following:
+    """What follows the feed.
 
-    :param on_snapshot: called after each snapshot, once it is answered from.
+    :param on_change: called with the names of the zones that have changed, once the change is answered from.
     """
-    lost = False
 
-    def loaded() -> None:
-        nonlocal lost
-        lost = False
-        on_snapshot()
+    answerer: Answerer
+    staleness: Staleness
+    on_change: Callable[[set[bytes]], None] = lambda _: None
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)  # there was a snapshot
 
+    def take_in(self, message: Snapshot | Batch) -> int:
+        """Answer from what the registry said from now on, and return its revision.
+
+        :raises ValueError: it does not follow what was said before.
+        :raises KeyError: it changes something that is not there.
+        """
+        match message:
+            case Snapshot() as snapshot:
+                _load(self.answerer, snapshot)
+                log.info("feed.loaded", revision=snapshot.revision, instances=len(snapshot.instances))
+                revision = snapshot.revision
+                self.staleness.found()
+                self.loaded.set()
+            case Batch() as batch:
+                revision = self.answerer.apply(batch)
+        if self.answerer.zones is not None:
+            self.on_change(self.answerer.zones.take_touched())
+        return revision
+
+    def lose(self) -> None:
+        """Note that the registry is away."""
+        now = asyncio.get_running_loop().time()
+        self.staleness.lost(now=now)
+        self.answerer.freshness = self.staleness.freshness(now=now)
+
+
+async def follow_feed(path: Path, following: Following) -> None:
+    """Keep the answers in step with the registry that listens on a Unix socket, until cancelled."""
     while True:
         try:
             reader, writer = await asyncio.open_unix_connection(path)
             try:
-                await _follow(reader, writer, answerer, loaded)
+                await _follow(reader, writer, following)
             finally:
                 writer.close()
         except (OSError, asyncio.IncompleteReadError, msgspec.MsgspecError, ValueError, KeyError) as exc:
-            if not lost:
+            if following.staleness.since is None:
                 log.warning("feed.lost", path=str(path), error=repr(exc))
-            lost = True
+            following.lose()
         await asyncio.sleep(RETRY_S)
 
 
-async def _follow(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answerer: Answerer, loaded: Callable[[], None]
-) -> None:
+async def _follow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, following: Following) -> None:
     """Take in one connection's frames until it ends: with IncompleteReadError, or what a bad frame raises."""
     while True:
-        match decode_feed(await read_frame(reader)):
-            case Snapshot() as snapshot:
-                _load(answerer, snapshot)
-                log.info("feed.loaded", revision=snapshot.revision, instances=len(snapshot.instances))
-                revision = snapshot.revision
-                loaded()
-            case Batch() as batch:
-                revision = answerer.apply(batch)
+        revision = following.take_in(decode_feed(await read_frame(reader)))
         writer.write(encode_frame(Applied(revision=revision)))
         await writer.drain()
 

@@ -1,7 +1,7 @@
 """What is asked: the octets of a query as a value. Pure; for any octets at all it raises nothing.
 
-Source: RFC 1035 section 4.1, RFC 9619 (one question). The common form (one uncompressed question, at most an OPT record
-after it) is read here; whatever else may be legal is read by dnspython.
+Source: RFC 1035 section 4.1, RFC 9619 (one question), RFC 9267 (what reading a name may cost). The common form (one
+uncompressed question, at most an OPT record after it) is read here; whatever else may be legal is read by dnspython.
 """
 
 import struct
@@ -13,16 +13,18 @@ import dns.message
 from dns.flags import EDNSFlag, Flag
 from dns.opcode import Opcode
 from dns.rcode import Rcode
+from dns.rdatatype import RdataType
 
 from waypost.nameserver.edns import Edns, read_opt
 
-__all__ = ["HEADER_OCTETS", "Query", "Rejected", "parse"]
+__all__ = ["HEADER_OCTETS", "Query", "Rejected", "parse", "question_end"]
 
 HEADER: Final = struct.Struct("!HHHHHH")  # id, flags, questions, answers, authorities, additionals
 HEADER_OCTETS: Final = HEADER.size
 TYPE_AND_CLASS: Final = struct.Struct("!HH")
 LONGEST_LABEL: Final = 63  # octets
 LONGEST_NAME: Final = 255  # octets
+MOST_RECORDS: Final = 3  # OPT, a signature, and the SOA of an incremental transfer: no query needs more
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Query:
 
     question: bytes  # the question section, uncompressed, in the asker's case
     edns: Edns | None
+    serial: int | None = None  # of the SOA record with which an incremental transfer is asked for (RFC 1995 section 3)
 
     @property
     def name(self) -> bytes:
@@ -60,9 +63,9 @@ def parse(wire: bytes) -> Query | Rejected | None:
         return None  # two servers would answer each other for ever
     if flags >> 11 & 0xF != Opcode.QUERY:
         return Rejected(Rcode.NOTIMP)
-    if questions != 1:
+    if questions != 1 or answers + authorities + additionals > MOST_RECORDS:
         return Rejected(Rcode.FORMERR)
-    end = _question_end(wire)
+    end = question_end(wire)
     if end is not None and not answers and not authorities:
         question, rest = wire[HEADER_OCTETS:end], wire[end:]
         if not additionals and not rest:
@@ -72,8 +75,8 @@ def parse(wire: bytes) -> Query | Rejected | None:
     return _parse_unusual(wire)
 
 
-def _question_end(wire: bytes) -> int | None:
-    """Return where the first question ends; None if its name is compressed, too long or cut off."""
+def question_end(wire: bytes) -> int | None:
+    """Return where the first question of a message ends; None if its name is compressed, too long or cut off."""
     at = HEADER_OCTETS
     while at < len(wire) and 0 < wire[at] <= LONGEST_LABEL:
         at += 1 + wire[at]
@@ -96,4 +99,11 @@ def _parse_unusual(wire: bytes) -> Query | Rejected:
     edns = None
     if message.edns >= 0:
         edns = Edns(message.payload, message.edns, bool(message.ednsflags & EDNSFlag.DO))
-    return Query(name + TYPE_AND_CLASS.pack(asked.rdtype, asked.rdclass), edns)
+    return Query(name + TYPE_AND_CLASS.pack(asked.rdtype, asked.rdclass), edns, _serial(message))
+
+
+def _serial(message: dns.message.Message) -> int | None:
+    for rrset in message.authority:
+        if rrset.rdtype == RdataType.SOA and rrset:
+            return int(rrset[0].serial)
+    return None

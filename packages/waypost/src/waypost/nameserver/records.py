@@ -1,8 +1,8 @@
 """What an owner name answers with: the instances of a service as resource records.
 
-Source: the record sets that AWS Cloud Map creates (A and AAAA from the address attributes, CNAME, SRV with priority and
-weight 1 and the target ``<instance>.<service>.<namespace>``); RFC 2782 (SRV), RFC 3596 (AAAA), RFC 2181 section 5 (no
-record twice in a set, one TTL for the set).
+Source: the record sets that AWS Cloud Map creates (A and AAAA from the address attributes, or as an alias of a load
+balancer's name; CNAME; SRV with priority and weight 1 and the target ``<instance>.<service>.<namespace>``); RFC 2782
+(SRV), RFC 3596 (AAAA), RFC 2181 section 5 (no record twice in a set, one TTL for the set).
 """
 
 import socket
@@ -15,9 +15,10 @@ from dns.rdatatype import RdataType
 from waypost.catalog.model import Instance, RecordType, RoutingPolicy, Service, decode_attributes
 from waypost.nameserver.names import InvalidName, encode_labels, encode_name
 
-__all__ = ["Additional", "Owner", "Record", "RecordSet", "record_set"]
+__all__ = ["MULTIVALUE_LIMIT", "Additional", "AliasRecord", "Owner", "Record", "RecordSet", "offered", "record_set"]
 
 MULTIVALUE_LIMIT: Final = 8  # records in an answer, as Route 53 gives
+ALIAS: Final = "AWS_ALIAS_DNS_NAME"
 PRIORITY_AND_WEIGHT: Final = b"\x00\x01\x00\x01"
 ADDRESS: Final[Mapping[RdataType, tuple[str, socket.AddressFamily]]] = {
     RdataType.A: ("AWS_INSTANCE_IPV4", socket.AF_INET),
@@ -62,33 +63,43 @@ class Record:
     additional: tuple[Additional, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class AliasRecord:
+    """In the place of addresses: those of another name count, with the TTL that they have there."""
+
+    target: bytes  # wire form
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSet:
     """The records of one name and type, of which one answer holds ``drawn`` at random."""
 
     rtype: RdataType
     ttl_s: int
-    records: tuple[Record, ...]  # at least one, all different
+    records: tuple[Record | AliasRecord, ...]  # at least one, all different
     drawn: int  # 1..len(records)
 
 
-def record_set(owner: Owner, rtype: int) -> RecordSet | None:
+def record_set(owner: Owner, rtype: int, *, multivalue: int | None = MULTIVALUE_LIMIT) -> RecordSet | None:
     """Return the records of a type at a name, or None if it has none.
 
     A CNAME stands alone, so it answers every type. ANY gives the first set that there is (RFC 8482 section 4.1).
+
+    :param multivalue: how many records an answer holds at most; None: all there are.
     """
-    for record_type, ttl_s in _offered(owner):
+    for record_type, ttl_s in offered(owner):
         if rtype not in (RdataType[record_type], RdataType.ANY) and record_type is not RecordType.CNAME:
             continue
         found = (_record(record_type, owner.name, instance) for instance in owner.instances)
         records = tuple(dict.fromkeys(record for record in found if record is not None))
         if records:
-            limit = 1 if owner.service.routing is RoutingPolicy.WEIGHTED else MULTIVALUE_LIMIT
-            return RecordSet(rtype=RdataType[record_type], ttl_s=ttl_s, records=records, drawn=min(limit, len(records)))
+            limit = 1 if owner.service.routing is RoutingPolicy.WEIGHTED else multivalue
+            drawn = len(records) if limit is None else min(limit, len(records))
+            return RecordSet(rtype=RdataType[record_type], ttl_s=ttl_s, records=records, drawn=drawn)
     return None
 
 
-def _offered(owner: Owner) -> list[tuple[RecordType, int]]:
+def offered(owner: Owner) -> list[tuple[RecordType, int]]:
     """Return the record types that a name may have, each with its TTL in seconds."""
     of_service = [(record.type, record.ttl_s) for record in owner.service.records]
     if owner.instance_id is None:
@@ -97,17 +108,26 @@ def _offered(owner: Owner) -> list[tuple[RecordType, int]]:
     return [(RecordType.A, ttl_s), (RecordType.AAAA, ttl_s)]
 
 
-def _record(record_type: RecordType, owner_name: bytes, instance: Instance) -> Record | None:
+def _record(record_type: RecordType, owner_name: bytes, instance: Instance) -> Record | AliasRecord | None:
     """Return an instance's record of a type; None if its attributes give none. The rules see to it that they do."""
     attributes = decode_attributes(instance.attributes)
     match record_type:
         case RecordType.A | RecordType.AAAA:
+            if ALIAS in attributes:
+                return _alias(attributes[ALIAS])
             octets = _address(attributes, RdataType[record_type])
             return None if octets is None else Record(octets)
         case RecordType.CNAME:
             return _cname(attributes)
         case RecordType.SRV:
             return _srv(attributes, owner_name, instance.id)
+
+
+def _alias(target: str) -> AliasRecord | None:
+    try:
+        return AliasRecord(encode_name(target))
+    except InvalidName:
+        return None
 
 
 def _cname(attributes: Mapping[str, str]) -> Record | None:

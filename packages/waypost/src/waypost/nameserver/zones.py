@@ -1,12 +1,14 @@
 """The catalog as zones: which zone a name belongs to, and what is at the name.
 
 One zone per DNS namespace. The longest matching zone answers, without falling back to a shorter one; of zones with the
-same name (namespaces of several VPCs or accounts) the oldest is served. Source: RFC 1034 section 4.3.2, RFC 2308
+same name (namespaces of several VPCs or accounts) one is served: a private one before a public one, then the oldest.
+Clients of a VPC see its private zones and the public ones. Source: RFC 1034 section 4.3.2, RFC 2308
 (NODATA against NXDOMAIN), RFC 8020 (empty non-terminals exist).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from itertools import islice
 from typing import Final, Self, assert_never
 
@@ -28,13 +30,14 @@ from waypost.catalog.changes import (
 from waypost.catalog.index import Catalog, ServiceEntry
 from waypost.catalog.model import Instance, Namespace, RecordType, Service
 from waypost.catalog.selection import select_answerable
+from waypost.nameserver.clients import View
 from waypost.nameserver.names import InvalidName, encode_labels, encode_name, suffixes
-from waypost.nameserver.records import Owner, Record, RecordSet, record_set
+from waypost.nameserver.records import MULTIVALUE_LIMIT, Owner, Record, RecordSet, record_set
 
-__all__ = ["Found", "NoData", "NoName", "Outcome", "Outside", "Zone", "Zones"]
+__all__ = ["NAME_SERVER", "Found", "NoData", "NoName", "Outcome", "Outside", "Zone", "Zones"]
 
 EMPTY_SERVICE_TTL_S: Final = 5  # at most: how long a service may stay dark after its first instance came
-NAME_SERVER: Final = encode_labels("ns")  # below the zone's name; it has no address records
+NAME_SERVER: Final = encode_labels("ns")  # below the zone's name
 HOSTMASTER: Final = encode_labels("hostmaster")
 NS_TTL_S: Final = 172_800  # as Route 53's
 REFRESH_RETRY_EXPIRE: Final = (7_200, 900, 1_209_600)  # seconds, as Route 53's
@@ -59,6 +62,16 @@ class Zone:
         """Return the SOA record's data. ``name`` is the zone's, in full or as a compression pointer."""
         numbers = (self.serial, *REFRESH_RETRY_EXPIRE, ttl_s)
         return NAME_SERVER + name + HOSTMASTER + name + b"".join(number.to_bytes(4, "big") for number in numbers)
+
+    def soa(self) -> RecordSet:
+        """Return the SOA record, its names in full."""
+        record = Record(self.soa_rdata(self.name, self.negative_ttl_s))
+        return RecordSet(rtype=RdataType.SOA, ttl_s=self.negative_ttl_s, records=(record,), drawn=1)
+
+    def name_servers(self) -> RecordSet:
+        """Return the NS record."""
+        record = Record(NAME_SERVER + self.name)
+        return RecordSet(rtype=RdataType.NS, ttl_s=NS_TTL_S, records=(record,), drawn=1)
 
     def put(self, owner: Owner) -> None:
         """Publish an owner, in the place of what it published at this name before."""
@@ -95,6 +108,7 @@ class Found:
     """Records of the type, or the CNAME that stands in their place."""
 
     records: RecordSet
+    zone: Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +139,23 @@ class Zones:
 
     :param relax_nodata: a service with nothing to answer exists, with no data and for a short while; strictly, as with
         Cloud Map, it does not exist.
+    :param multivalue: how many records of a service one answer holds at most; None: all there are.
+    :param own_addresses: the addresses of the name server that every zone names, IPv4 or IPv6.
     """
 
-    def __init__(self, *, relax_nodata: bool) -> None:
-        self._relax_nodata = relax_nodata
+    def __init__(
+        self,
+        *,
+        relax_nodata: bool,
+        multivalue: int | None = MULTIVALUE_LIMIT,
+        own_addresses: Sequence[str] = (),
+    ) -> None:
+        self._relax_nodata, self._multivalue = relax_nodata, multivalue
+        self._own_addresses = tuple(ip_address(each) for each in own_addresses)
+        self._touched: set[bytes] = set()  # zones whose serial has grown
         self._catalog = Catalog()
         self._zone_of: dict[str, Zone] = {}  # namespace id → zone
-        self._zones_named: dict[bytes, list[Zone]] = {}  # oldest first: that one is served
+        self._zones_named: dict[bytes, list[Zone]] = {}  # the first that a client sees is served
 
     @classmethod
     def load(
@@ -142,9 +166,11 @@ class Zones:
         instances: Iterable[Instance],
         *,
         relax_nodata: bool,
+        multivalue: int | None = MULTIVALUE_LIMIT,
+        own_addresses: Sequence[str] = (),
     ) -> Self:
         """Return the zones of a whole catalog."""
-        zones = cls(relax_nodata=relax_nodata)
+        zones = cls(relax_nodata=relax_nodata, multivalue=multivalue, own_addresses=own_addresses)
         zones._catalog.load(revision, namespaces, services)
         for instance in instances:
             zones._catalog.add_instance(instance)
@@ -200,34 +226,63 @@ class Zones:
             case _:
                 assert_never(change)
 
-    def lookup(self, name: bytes, rtype: int) -> Outcome:
+    def lookup(self, name: bytes, rtype: int, view: View = None) -> Outcome:
         """Return what is at a name (wire form, lower case) for a record type."""
-        zone = self._find_zone(name)
+        zone = self._find_zone(name, view)
         if zone is None:
             return Outside()
         if name == zone.name:
             return _apex(zone, rtype)
         owners = zone.owners.get(name)
         if owners is None:
-            exists = name in zone.below or name == NAME_SERVER + zone.name
-            return NoData(zone, zone.negative_ttl_s) if exists else NoName(zone)
-        records = record_set(owners[0], rtype)
+            is_ours = name == NAME_SERVER + zone.name
+            glue = self.glue(rtype) if is_ours else None
+            if glue is not None:
+                return Found(glue, zone)
+            return NoData(zone, zone.negative_ttl_s) if is_ours or name in zone.below else NoName(zone)
+        records = record_set(owners[0], rtype, multivalue=self._multivalue)
         if records is not None:
-            return Found(records)
+            return Found(records, zone)
         empty = not owners[0].instances
         return NoData(zone, min(zone.negative_ttl_s, EMPTY_SERVICE_TTL_S) if empty else zone.negative_ttl_s)
 
-    def is_published(self, name: bytes) -> bool:
+    def glue(self, rtype: int) -> RecordSet | None:
+        """Return the addresses of the zones' name server, which is this one; None if none of the type is known."""
+        for family, version in ((RdataType.A, 4), (RdataType.AAAA, 6)):
+            own = tuple(Record(each.packed) for each in self._own_addresses if each.version == version)
+            if own and rtype in (family, RdataType.ANY):
+                return RecordSet(rtype=family, ttl_s=NS_TTL_S, records=own, drawn=len(own))
+        return None
+
+    def is_published(self, name: bytes, view: View = None) -> bool:
         """Tell whether a service publishes a name (wire form, lower case): the zone's own names are not meant."""
-        zone = self._find_zone(name)
+        zone = self._find_zone(name, view)
         return zone is not None and name in zone.owners
 
-    def _find_zone(self, name: bytes) -> Zone | None:
+    def zone_at(self, name: bytes, view: View = None) -> Zone | None:
+        """Return the zone that has this very name (wire form, lower case)."""
+        zone = self._find_zone(name, view)
+        return zone if zone is not None and zone.name == name else None
+
+    def names(self) -> set[bytes]:
+        """Return the names of all zones."""
+        return set(self._zones_named)
+
+    def take_touched(self) -> set[bytes]:
+        """Return the names of the zones that have changed since this was last asked."""
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def _find_zone(self, name: bytes, view: View) -> Zone | None:
         for suffix in suffixes(name):
-            zones = self._zones_named.get(suffix)
-            if zones is not None:
-                return zones[0]
+            for zone in self._zones_named.get(suffix, ()):
+                if view is None or zone.namespace.vpc in (None, view):
+                    return zone
         return None
+
+    def _touch(self, zone: Zone) -> None:
+        zone.serial = _serial(self._catalog.revision)
+        self._touched.add(zone.name)
 
     def _add_zone(self, namespace: Namespace) -> None:
         if namespace.soa_ttl_s is None:
@@ -241,7 +296,8 @@ class Zones:
         self._zone_of[namespace.id] = zone
         zones = self._zones_named.setdefault(name, [])
         zones.append(zone)
-        zones.sort(key=lambda each: (each.namespace.created_ms, each.namespace.id))
+        zones.sort(key=lambda each: (each.namespace.vpc is None, each.namespace.created_ms, each.namespace.id))
+        self._touched.add(name)
 
     def _update_zone(self, namespace: Namespace) -> None:
         zone = self._zone_of.get(namespace.id)
@@ -255,6 +311,8 @@ class Zones:
             return
         zones = self._zones_named[zone.name]
         zones.remove(zone)
+        for other in zones:
+            self._touch(other)  # whoever has the name now, its serial goes on from where the other's was
         if not zones:
             del self._zones_named[zone.name]
 
@@ -264,7 +322,7 @@ class Zones:
         zone, name = self._place_of(entry.service)
         if zone is None:
             return []
-        zone.serial = _serial(self._catalog.revision)
+        self._touch(zone)
         answerable = select_answerable(entry.instances.values(), fail_open=entry.service.fails_open).instances
         if answerable or self._relax_nodata:
             zone.put(Owner(name=name, service=entry.service, instance_id=None, instances=answerable))
@@ -279,7 +337,7 @@ class Zones:
         zone, name = self._place_of(service)
         if zone is None:
             return []
-        zone.serial = _serial(self._catalog.revision)
+        self._touch(zone)
         zone.drop(name, (service.id, None))
         return [name]
 
@@ -312,11 +370,9 @@ def _publish_targets(zone: Zone, name: bytes, entry: ServiceEntry, instance_ids:
 
 def _apex(zone: Zone, rtype: int) -> Found | NoData:
     if rtype in (RdataType.SOA, RdataType.ANY):
-        soa = Record(zone.soa_rdata(zone.name, zone.negative_ttl_s))
-        return Found(RecordSet(rtype=RdataType.SOA, ttl_s=zone.negative_ttl_s, records=(soa,), drawn=1))
+        return Found(zone.soa(), zone)
     if rtype == RdataType.NS:
-        ns = Record(NAME_SERVER + zone.name)
-        return Found(RecordSet(rtype=RdataType.NS, ttl_s=NS_TTL_S, records=(ns,), drawn=1))
+        return Found(zone.name_servers(), zone)
     return NoData(zone, zone.negative_ttl_s)
 
 

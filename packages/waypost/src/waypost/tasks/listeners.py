@@ -1,6 +1,7 @@
 """Listening sockets, bound before anything starts, and who holds a port that is taken.
 
-Nothing here sets SO_REUSEPORT: with it two platforms would both bind, and share what arrives.
+A port is proven free by a bind without SO_REUSEPORT: with it two platforms would both bind, and share what arrives.
+Only where several processes of one platform share a UDP port is it bound again with it.
 """
 
 import errno
@@ -16,6 +17,7 @@ from waypost.tasks.errors import InUse, ManifestInvalid
 from waypost_client.endpoint import Endpoint
 
 __all__ = [
+    "DnsListener",
     "Listener",
     "bind_dns",
     "bind_tcp",
@@ -49,21 +51,51 @@ def bind_tcp(address: ListenAddress, flag: str) -> Listener:
     return _bind(address, flag, socket.SOCK_STREAM)
 
 
-def bind_dns(address: ListenAddress, flag: str) -> tuple[Listener, Listener]:
+@dataclass(frozen=True, slots=True)
+class DnsListener:
+    """One address for UDP and TCP: a UDP socket for each process that serves it, and a TCP socket that they share."""
+
+    datagrams: tuple[socket.socket, ...]
+    streams: socket.socket
+    address: ListenAddress
+
+    def close(self) -> None:
+        for each in (*self.datagrams, self.streams):
+            each.close()
+
+
+def bind_dns(address: ListenAddress, flag: str, *, workers: int = 1) -> DnsListener:
     """Bind one port for UDP and TCP. Raises as ``bind_tcp``."""
     for _ in range(DNS_TRIES if address.port == 0 else 1):
         with ExitStack() as undo:
-            datagrams = _bind(address, flag, socket.SOCK_DGRAM)
+            datagrams = _bind(address, flag, socket.SOCK_DGRAM, alone=True)
             undo.callback(datagrams.socket.close)
             try:
-                streams = _bind(datagrams.address, flag, socket.SOCK_STREAM)
+                streams = _bind(datagrams.address, flag, socket.SOCK_STREAM, alone=True)
             except InUse:
                 if address.port == 0:
                     continue
                 raise
+            undo.callback(streams.socket.close)
+            shared = _share(datagrams, flag, workers)
             undo.pop_all()
-            return datagrams, streams
+            return DnsListener(shared, streams.socket, streams.address)
     raise InUse(f"no port of {address.host} is free for both UDP and TCP", f"give one with {flag}")
+
+
+def _share(bound: Listener, flag: str, workers: int) -> tuple[socket.socket, ...]:
+    """Return as many UDP sockets on one port, among which the system spreads the clients."""
+    if workers == 1:
+        return (bound.socket,)
+    bound.socket.close()
+    with ExitStack() as undo:
+        shared = []
+        for _ in range(workers):
+            each = _bind(bound.address, flag, socket.SOCK_DGRAM, alone=True, shared=True).socket
+            undo.callback(each.close)
+            shared.append(each)
+        undo.pop_all()
+        return tuple(shared)
 
 
 def is_free(endpoint: Endpoint) -> bool:
@@ -107,10 +139,17 @@ def port_taken(endpoint: Endpoint) -> InUse:
     )
 
 
-def _bind(address: ListenAddress, flag: str, kind: socket.SocketKind) -> Listener:
+def _bind(
+    address: ListenAddress, flag: str, kind: socket.SocketKind, *, alone: bool = False, shared: bool = False
+) -> Listener:
+    """Bind. ``alone``: IPv6 only, so that 0.0.0.0 can be listened on beside [::]."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     bound = socket.socket(family, kind)
     try:
+        if family is socket.AF_INET6 and alone:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if kind is socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only connections that linger, no listener
         bound.bind((address.host, address.port))

@@ -58,16 +58,24 @@ class Parts:
             sockets={"WAYPOST_HTTP_FD": self._ports.http.socket},
         )
 
-    def nameserver(self) -> Component:
-        """Return the nameserver, which the registry feeds."""
+    def nameserver(self, worker: int) -> Component:
+        """Return one process of the nameserver, which the registry feeds."""
+        sockets = {"WAYPOST_DNS_ADMIN_FD": self._ports.dns_admin.socket}
+        for number, listener in enumerate(self._ports.dns):
+            sockets[f"WAYPOST_DNS_UDP_FD_{number}"] = listener.datagrams[worker]
+            sockets[f"WAYPOST_DNS_TCP_FD_{number}"] = listener.streams
         return self._make(
-            "nameserver",
+            f"nameserver-{worker + 1}" if worker else "nameserver",
             "waypost.nameserver",
-            {**self._feed, **self._relax},
-            sockets={
-                "WAYPOST_DNS_UDP_FD": self._ports.dns_datagrams.socket,
-                "WAYPOST_DNS_TCP_FD": self._ports.dns_streams.socket,
+            {
+                "WAYPOST_DNS_WORKER": str(worker),
+                "WAYPOST_DNS_WORKERS": str(self._settings.dns_workers),
+                "WAYPOST_DNS_COUNTERS": str(self._state_dir / "dns-counters"),
+                **self._settings.dns,
+                **self._feed,
+                **self._relax,
             },
+            sockets=sockets,
         )
 
     def prober(self, link: ProberLink) -> Component:

@@ -175,7 +175,8 @@ class _Platform:
 
         # The registry holds nothing but tasks that are alive: from here on DNS may answer.
         await stack.enter_async_context(parts.prober(prober).running())
-        await stack.enter_async_context(parts.nameserver().running())
+        for worker in range(self._settings.dns_workers):
+            await stack.enter_async_context(parts.nameserver(worker).running())
         supervisor = self._supervisor = Supervisor(roster, self._stop, on_crash_loop=self._report.crash_loop)
         await stack.enter_async_context(supervisor.running(adopted))
         deploys = Deploys(supervisor, self._answers(), self._load_anew)
@@ -194,7 +195,7 @@ class _Platform:
         surroundings = Surroundings(
             manifest=self._manifest,
             registry_url=registry_url,
-            dns=ports.dns_streams.address.to_connect,
+            dns=ports.dns[0].address.to_connect,
             balancer=ports.balancer.front.address if ports.balancer is not None else None,
             listeners=ports.addresses,
             state_dir=self._state_dir,
@@ -214,7 +215,7 @@ class _Platform:
 
     def _answers(self) -> NameserverAnswers:
         network = self._settings.task_network
-        nameserver = self._ports.dns_streams.address.to_connect
+        nameserver = self._ports.dns[0].address.to_connect
         return NameserverAnswers(nameserver, self._manifest.namespace, single_address=network.prefixlen == 32)
 
     def _load_anew(self) -> Manifest:
@@ -249,7 +250,9 @@ class _Platform:
         parts = self._parts if self._parts is not None else ()
         return RunState(
             http_address=str(self._ports.http.address),
-            dns_address=str(self._ports.dns_streams.address),
+            dns_address=str(self._ports.dns[0].address),
+            dns_addresses=[str(each.address) for each in self._ports.dns],
+            dns_admin_address=str(self._ports.dns_admin.address),
             balancer_address=str(balancer.front.address) if balancer is not None else None,
             balancer_admin_address=str(balancer.admin.address) if balancer is not None else None,
             state_dir=str(self._state_dir),
@@ -264,7 +267,8 @@ class _Platform:
         assert self._parts is not None
         front = registry = self._parts.registry_url
         places = [("registry", f"{registry} (Cloud Map API)")]
-        places.append(("DNS", f"{self._ports.dns_streams.address} (UDP and TCP)"))
+        places.append(("DNS", f"{' '.join(str(each.address) for each in self._ports.dns)} (UDP and TCP)"))
+        places.append(("DNS admin", f"http://{self._ports.dns_admin.address.to_connect}"))
         if self._manifest.balancer is not None and self._ports.balancer is not None:
             front = f"http://{self._ports.balancer.front.address.to_connect}"
             places.append(("balancer", f"{front} -> {self._manifest.balancer.service}"))

@@ -5,7 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from waypost.settings import ListenAddress, PlatformSettings
-from waypost.tasks.listeners import Listener, bind_dns, bind_tcp
+from waypost.tasks.errors import InUse
+from waypost.tasks.listeners import DnsListener, Listener, bind_dns, bind_tcp
 
 __all__ = ["BalancerPorts", "Ports", "bind_ports"]
 
@@ -23,15 +24,15 @@ class Ports:
     """Every socket that the platform listens on."""
 
     http: Listener
-    dns_datagrams: Listener
-    dns_streams: Listener
+    dns: tuple[DnsListener, ...]  # at least one; the first is the one that tasks are told
+    dns_admin: Listener
     balancer: BalancerPorts | None  # None: the manifest has none
 
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
         """Where the platform itself listens."""
         balancer = (self.balancer.front, self.balancer.admin) if self.balancer is not None else ()
-        return tuple(listener.address for listener in (self.http, self.dns_streams, *balancer))
+        return tuple(listener.address for listener in (self.http, *self.dns, self.dns_admin, *balancer))
 
 
 @contextmanager
@@ -48,11 +49,29 @@ def bind_ports(settings: PlatformSettings, *, balancer: bool) -> Iterator[Ports]
             return listener
 
         http = keep(bind_tcp(settings.http_address, "--http-address"))
-        datagrams, streams = map(keep, bind_dns(settings.dns_address, "--dns-address"))
+        dns = []
+        for address in settings.dns_address:
+            dns.append(bind_dns(address, "--dns-address", workers=settings.dns_workers))
+            sockets.callback(dns[-1].close)
+        dns_admin = keep(_bind_dns_admin(settings, dns[0].address.port))
         in_front = None
         if balancer:
             in_front = BalancerPorts(
                 front=keep(bind_tcp(settings.balancer_address, "--balancer-address")),
                 admin=keep(bind_tcp(settings.balancer_admin_address, "--balancer-admin-address")),
             )
-        yield Ports(http=http, dns_datagrams=datagrams, dns_streams=streams, balancer=in_front)
+        yield Ports(http=http, dns=tuple(dns), dns_admin=dns_admin, balancer=in_front)
+
+
+def _bind_dns_admin(settings: PlatformSettings, dns_port: int) -> Listener:
+    """Bind the address that is given, or the port after that of DNS; where that one was free to choose, so is this."""
+    flag = "--dns-admin-address"
+    if settings.dns_admin_address is not None:
+        return bind_tcp(settings.dns_admin_address, flag)
+    beside = ListenAddress("127.0.0.1", dns_port + 1 if dns_port < 65_535 else 0)
+    try:
+        return bind_tcp(beside, flag)
+    except InUse:
+        if settings.dns_address[0].port:
+            raise
+        return bind_tcp(ListenAddress("127.0.0.1", 0), flag)

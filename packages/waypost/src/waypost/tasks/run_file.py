@@ -18,7 +18,9 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     """What the file holds. Addresses are ``host:port``; an absent balancer has none."""
 
     http_address: str
-    dns_address: str
+    dns_address: str  # the first; all of them follow
+    dns_addresses: list[str]
+    dns_admin_address: str
     balancer_address: str | None
     balancer_admin_address: str | None
     state_dir: str

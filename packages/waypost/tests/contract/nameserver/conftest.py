@@ -9,12 +9,15 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dns.asyncquery
 import dns.message
 import pytest
 
 from waypost.feed import Batch, Snapshot, decode_applied, encode_frame, read_frame
+from waypost.settings import ListenAddress
+from waypost.tasks.listeners import DnsListener, bind_dns
 
 
 class StubRegistry:
@@ -67,6 +70,10 @@ class NameserverProcess:
     """A nameserver started as its supervisor starts it."""
 
     directory: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ("127.0.0.1",)
+    bound: list[DnsListener] = field(init=False)
+    pages: socket.socket = field(init=False)
     datagrams: socket.socket = field(init=False)
     listener: socket.socket = field(init=False)
     process: "subprocess.Popen[bytes]" = field(init=False)
@@ -74,9 +81,9 @@ class NameserverProcess:
     lifeline: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.datagrams.bind(("127.0.0.1", 0))
+        self.bound = [bind_dns(ListenAddress(host, 0), "") for host in self.hosts]
+        (self.datagrams,), self.listener = self.bound[0].datagrams, self.bound[0].streams
+        self.pages = socket.create_server(("127.0.0.1", 0))
 
     @property
     def feed(self) -> Path:
@@ -89,16 +96,20 @@ class NameserverProcess:
     def start(self) -> None:
         self.ready, say_ready = os.pipe()
         lifeline, self.lifeline = os.pipe()
-        descriptors = (self.datagrams.fileno(), self.listener.fileno(), say_ready, lifeline)
+        inherited = {"WAYPOST_DNS_ADMIN_FD": self.pages.fileno()}
+        for number, bound in enumerate(self.bound):
+            inherited[f"WAYPOST_DNS_UDP_FD_{number}"] = bound.datagrams[0].fileno()
+            inherited[f"WAYPOST_DNS_TCP_FD_{number}"] = bound.streams.fileno()
+        descriptors = (*inherited.values(), say_ready, lifeline)
         environment = {
             **os.environ,
-            "WAYPOST_DNS_UDP_FD": str(descriptors[0]),
-            "WAYPOST_DNS_TCP_FD": str(descriptors[1]),
+            **{name: str(descriptor) for name, descriptor in inherited.items()},
             "WAYPOST_READY_FD": str(say_ready),
             "WAYPOST_LIFELINE_FD": str(lifeline),
             "WAYPOST_FEED": str(self.feed),
             "WAYPOST_RELAX": "nodata",
             "WAYPOST_PROMISE_LOG": str(self.promises),
+            **self.variables,
         }
         with (self.directory / "nameserver.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -112,13 +123,27 @@ class NameserverProcess:
         said = await asyncio.to_thread(os.read, self.ready, 64)
         return said == b"ready\n"
 
-    async def ask_udp(self, question: str) -> dns.message.Message:
-        query = dns.message.make_query(*question.split())
-        return await dns.asyncquery.udp(query, "127.0.0.1", 10, self.datagrams.getsockname()[1])
+    @property
+    def port(self) -> int:
+        return int(self.datagrams.getsockname()[1])
 
-    async def ask_tcp(self, question: str) -> dns.message.Message:
-        query = dns.message.make_query(*question.split())
-        return await dns.asyncquery.tcp(query, "127.0.0.1", 10, self.listener.getsockname()[1])
+    async def ask_udp(self, question: str, *, bound: int = 0, **options: Any) -> dns.message.Message:
+        query = dns.message.make_query(*question.split(), **options)
+        address = self.bound[bound].address.to_connect
+        return await dns.asyncquery.udp(query, address.host, 10, address.port)
+
+    async def ask_tcp(self, question: str, *, bound: int = 0, **options: Any) -> dns.message.Message:
+        query = dns.message.make_query(*question.split(), **options)
+        address = self.bound[bound].address.to_connect
+        return await dns.asyncquery.tcp(query, address.host, 10, address.port)
+
+    async def page(self, path: str) -> tuple[str, str]:
+        """Return status line and body of one of its own pages."""
+        reader, writer = await asyncio.open_connection(*self.pages.getsockname())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: it\r\n\r\n".encode())
+        head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+        writer.close()
+        return head.partition("\r\n")[0], body
 
     def log(self) -> str:
         return (self.directory / "nameserver.log").read_text()
@@ -134,14 +159,27 @@ class NameserverProcess:
             self.process.wait(10)
             os.close(self.lifeline)
         os.close(self.ready)
-        self.datagrams.close()
-        self.listener.close()
+        self.pages.close()
+        for bound in self.bound:
+            bound.close()
 
 
 @pytest.fixture
-def nameserver(tmp_path: Path) -> Iterator[NameserverProcess]:
+def variables() -> dict[str, str]:
+    """Return what a test sets in the nameserver's environment."""
+    return {}
+
+
+@pytest.fixture
+def hosts() -> tuple[str, ...]:
+    """Return the addresses that the nameserver listens on."""
+    return ("127.0.0.1",)
+
+
+@pytest.fixture
+def nameserver(tmp_path: Path, variables: dict[str, str], hosts: tuple[str, ...]) -> Iterator[NameserverProcess]:
     """Yield a started nameserver; whether anything feeds it is up to the test."""
-    process = NameserverProcess(tmp_path)
+    process = NameserverProcess(tmp_path, variables, hosts)
     process.start()
     try:
         yield process

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -31,9 +32,23 @@ def test_port_zero_becomes_one_that_was_chosen() -> None:
 
 
 def test_dns_has_one_port_for_both_protocols() -> None:
-    datagrams, streams = bind_dns(ListenAddress("127.0.0.1", 0), "--dns-address")
-    with datagrams.socket, streams.socket:
-        assert datagrams.address == streams.address
+    with closing(bind_dns(ListenAddress("127.0.0.1", 0), "--dns-address")) as dns:
+        (datagrams,) = dns.datagrams
+        assert datagrams.getsockname() == dns.streams.getsockname() == (dns.address.host, dns.address.port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_dns_workers_share_a_port_that_nobody_else_can_join(host: str) -> None:
+    with closing(bind_dns(ListenAddress(host, 0), "--dns-address", workers=3)) as dns:
+        assert len({each.getsockname()[:2] for each in dns.datagrams}) == 1
+        assert len(dns.datagrams) == 3
+        with pytest.raises(InUse):
+            bind_dns(dns.address, "--dns-address", workers=3)
+
+
+def test_every_ipv4_address_and_every_ipv6_address_have_a_listener_each() -> None:
+    with closing(bind_dns(ListenAddress("0.0.0.0", 0), "--dns-address")) as ipv4:
+        bind_dns(ListenAddress("::", ipv4.address.port), "--dns-address").close()
 
 
 def test_a_port_in_use_is_told_with_its_holder_and_the_flag(taken: socket.socket) -> None:

@@ -8,10 +8,12 @@ from typer.testing import CliRunner
 
 from waypost.cli import app
 from waypost.cli.registry_commands import parse_duration
+from waypost.nameserver.settings import VARIABLES
 from waypost.settings import PlatformSettings
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # the app is a group
-SETTINGS = [field.name for field in dataclasses.fields(PlatformSettings)]
+SETTINGS = [field.name for field in dataclasses.fields(PlatformSettings) if field.name != "dns"]
+NAMESERVER = [variable for variable, _ in VARIABLES.values() if variable != "WAYPOST_RELAX"]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -25,7 +27,32 @@ def test_every_setting_is_a_flag_and_a_variable(name: str) -> None:
 def test_the_default_of_a_flag_is_the_default_of_the_setting(name: str) -> None:
     option = next(each for each in COMMANDS["up"].params if each.name == name)
     default = getattr(PlatformSettings(), name)
-    assert str(option.default) == (",".join(default) if isinstance(default, tuple) else str(default))
+    assert str(option.default) == (",".join(map(str, default)) if isinstance(default, tuple) else str(default))
+
+
+@pytest.mark.parametrize("variable", NAMESERVER)
+def test_every_variable_of_the_nameserver_is_a_flag(variable: str) -> None:
+    name = variable.removeprefix("WAYPOST_").lower()
+    option = next(each for each in COMMANDS["up"].params if each.name == name)
+    assert option.opts == [f"--{name.replace('_', '-')}"]
+    assert option.envvar == variable
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "problem"),
+    [
+        ("--dns-forward", "example.org", "'example.org' is not address or address:port"),
+        ("--dns-transfer-networks", "10.0.0.0/33", "'10.0.0.0/33' is not a network"),
+        ("--dns-vpcs", "10.0.0.0/8", "'10.0.0.0/8' is not vpc-id=network"),
+        ("--dns-rate-limit", "-1", "'-1' is not a whole number"),
+        ("--dns-stale-max", "soon", "'soon' is not a number of seconds"),
+        ("--dns-address", ",", "give at least one host:port"),
+    ],
+)
+def test_what_the_nameserver_cannot_use_is_refused_at_the_start(flag: str, value: str, problem: str) -> None:
+    result = CliRunner().invoke(app, ["up", flag, value], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert problem in result.output
 
 
 @pytest.mark.parametrize(

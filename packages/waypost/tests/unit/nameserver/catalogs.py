@@ -37,7 +37,12 @@ class History:
     catalog: Catalog = field(default_factory=Catalog)
 
     def namespace(
-        self, name: str, *, kind: NamespaceType = NamespaceType.DNS_PRIVATE, soa_ttl_s: int | None = 15
+        self,
+        name: str,
+        *,
+        kind: NamespaceType = NamespaceType.DNS_PRIVATE,
+        soa_ttl_s: int | None = 15,
+        vpc: str = "vpc-local",
     ) -> str:
         number = len(self.changes) + 1
         http = kind is NamespaceType.HTTP
@@ -51,7 +56,7 @@ class History:
                     name=name,
                     http_name=f"{name}-{number}",
                     type=kind,
-                    vpc=None if http else "vpc-local",
+                    vpc=vpc if kind is NamespaceType.DNS_PRIVATE else None,
                     hosted_zone=None if http else "Z1",
                     soa_ttl_s=None if http else soa_ttl_s,
                     description=None,
@@ -96,6 +101,7 @@ class History:
         ipv6: str | None = None,
         port: str | None = None,
         cname: str | None = None,
+        alias: str | None = None,
         supervised: bool = False,
         health: Health = Health.HEALTHY,
     ) -> str:
@@ -104,6 +110,7 @@ class History:
             "AWS_INSTANCE_IPV6": ipv6,
             "AWS_INSTANCE_PORT": port,
             "AWS_INSTANCE_CNAME": cname,
+            "AWS_ALIAS_DNS_NAME": alias,
             "WAYPOST_SUPERVISED": "true" if supervised else None,
         }
         instance = Instance(

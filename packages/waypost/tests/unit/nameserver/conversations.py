@@ -7,7 +7,9 @@ import dns.flags
 import dns.message
 import dns.rcode
 
-from waypost.nameserver.answerer import Answerer, Transport
+from waypost.nameserver.answerer import Answerer
+from waypost.nameserver.clients import ANYONE, Client
+from waypost.nameserver.messages import Transport
 
 from .catalogs import History
 
@@ -22,29 +24,31 @@ class Heard:
     additional: tuple[str, ...] = ()
 
 
-def answerer_of(history: History, *, relax_nodata: bool = False, seed: int = 1) -> Answerer:
+def answerer_of(
+    history: History, *, relax_nodata: bool = False, multivalue: int | None = 8, recursion: bool = False, seed: int = 1
+) -> Answerer:
     """Return an answerer that was loaded with a catalog."""
-    answerer = Answerer(random=Random(seed), relax_nodata=relax_nodata)
+    answerer = Answerer(random=Random(seed), relax_nodata=relax_nodata, multivalue=multivalue, recursion=recursion)
     answerer.load(history.snapshot())
     return answerer
 
 
 def exchange(
-    answerer: Answerer, query: dns.message.Message, transport: Transport = Transport.UDP
+    answerer: Answerer, query: dns.message.Message, transport: Transport = Transport.UDP, client: Client = ANYONE
 ) -> dns.message.Message:
     """Return the reply to a query, which must be one."""
-    wire = answerer.reply(query.to_wire(), transport)
-    assert wire is not None
+    wire = answerer.reply(query.to_wire(), transport, client)
+    assert isinstance(wire, bytes)
     reply = dns.message.from_wire(wire)
     assert query.is_response(reply)
     return reply
 
 
-def ask(answerer: Answerer, question: str, transport: Transport = Transport.TCP) -> Heard:
+def ask(answerer: Answerer, question: str, transport: Transport = Transport.TCP, client: Client = ANYONE) -> Heard:
     """Ask in the words of dig (``"worker.example A"``), twice, so that the kept answer is heard too."""
     query = dns.message.make_query(*question.split())
-    first = heard(exchange(answerer, query, transport))
-    second = heard(exchange(answerer, query, transport))
+    first = heard(exchange(answerer, query, transport, client))
+    second = heard(exchange(answerer, query, transport, client))
     assert (first.rcode, len(first.answer), first.authority) == (second.rcode, len(second.answer), second.authority)
     return second
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from waypost.nameserver.answerer import Answerer, Transport, failure
+from waypost.nameserver.answerer import Answerer
+from waypost.nameserver.messages import Transport, failure
 
 from .catalogs import History
 from .conversations import answerer_of, exchange, is_authoritative

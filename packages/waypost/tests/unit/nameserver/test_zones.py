@@ -1,11 +1,17 @@
 """Tables of a catalog, a question, and the sections that answer it."""
 
+from random import Random
+
+import dns.flags
+import dns.message
 import pytest
 
 from waypost.catalog.model import Health, NamespaceType
+from waypost.nameserver.answerer import Answerer
+from waypost.nameserver.messages import Transport
 
 from .catalogs import History
-from .conversations import Heard, answerer_of, ask
+from .conversations import Heard, answerer_of, ask, exchange
 
 ZONE = "example.internal"
 SHOP_REVISION = 16  # of the catalog that the fixture makes
@@ -285,6 +291,32 @@ def test_the_serial_is_the_revision_of_the_last_change_to_the_zone() -> None:
     answerer.apply(history.since(2))
     assert ask(answerer, "example.net SOA").answer == (soa(3, zone="example.net"),)
     assert ask(answerer, "example.internal SOA").answer == (soa(2),)
+
+
+def test_the_name_server_has_the_addresses_that_it_listens_on() -> None:
+    history = History()
+    history.namespace(ZONE)
+    answerer = Answerer(random=Random(1), own_addresses=["192.0.2.53", "2001:db8::53"])
+    answerer.load(history.snapshot())
+    assert ask(answerer, "ns.example.internal A").answer == ("ns.example.internal. 172800 IN A 192.0.2.53",)
+    assert ask(answerer, "ns.example.internal AAAA").answer == ("ns.example.internal. 172800 IN AAAA 2001:db8::53",)
+    assert ask(answerer, "ns.example.internal TXT") == Heard("NOERROR", (), (soa(1),))
+
+
+@pytest.mark.parametrize(("records", "count"), [("A 2", 300), ("SRV 2", 300), ("A 2", 6000)])
+def test_relaxed_all_are_answered_as_far_as_a_message_holds_them(records: str, count: int) -> None:
+    history = History()
+    service = history.service(history.namespace(ZONE), "web", records)
+    for number in range(count):
+        history.instance(service, f"{number}", ipv4=f"10.0.{number >> 8}.{number & 255}", port="80")
+    answerer = answerer_of(history, multivalue=None)
+    query = dns.message.make_query("web.example.internal", records.split()[0])
+    udp = exchange(answerer, query)
+    assert udp.flags & dns.flags.TC
+    assert udp.answer == []
+    first, second = (exchange(answerer, query, Transport.TCP).answer[0] for _ in range(2))
+    assert len(first) == min(count, 4000)
+    assert list(first) != list(second)
 
 
 def test_changes_that_leave_a_gap_are_refused() -> None:
