@@ -143,13 +143,19 @@ def _answers(query: bytes, answer: bytes) -> bool:
 def _reply(onward: Onward, answer: bytes, transport: Transport) -> bytes:
     """Return the reply to the client: the resolver's, or ours with the resolver's at its end."""
     try:
-        whole = onward.wire[:2] + answer[2:] if onward.begun is None else _joined(onward, onward.begun, answer)
+        whole = _passed_on(onward, answer) if onward.begun is None else _joined(onward, onward.begun, answer)
     except (dns.exception.DNSException, ValueError) as exc:
         log.info("forward.unreadable", error=repr(exc))
         return _failed(onward)
     if len(whole) > payload_limit(transport, onward.query.edns):
         return truncated(onward.wire) or _failed(onward)
     return whole
+
+
+def _passed_on(onward: Onward, answer: bytes) -> bytes:
+    """Return what a resolver said, as said by one that has no authority over it."""
+    flags = int.from_bytes(answer[2:4], "big") & ~int(Flag.AA) | int(Flag.RA)
+    return onward.wire[:2] + flags.to_bytes(2, "big") + answer[4:]
 
 
 def _joined(onward: Onward, begun: bytes, answer: bytes) -> bytes:

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from waypost.packet_info import request_packet_info
 from waypost.settings import ListenAddress
 from waypost.tasks.errors import InUse, ManifestInvalid
 from waypost_client.endpoint import Endpoint
@@ -152,6 +153,8 @@ def _bind(
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if kind is socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only connections that linger, no listener
+        if kind is socket.SOCK_DGRAM and ip_address(address.host).is_unspecified:
+            request_packet_info(bound)
         bound.bind((address.host, address.port))
         if kind is socket.SOCK_STREAM:
             bound.listen(BACKLOG)

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from waypost.cli import app
 from waypost.multicast import MulticastWarning, multicast_warning
 
 from ...unit.nameserver.catalogs import History
-from ..nameserver.conftest import NameserverProcess, StubRegistry
+from ..nameserver.conftest import NameserverProcess, StubRegistry, free_port
 
 GIVEN = ("--namespace", "example.internal", "--nameserver", "127.0.0.1:8600")
 
@@ -110,9 +109,7 @@ def test_names_under_local_are_warned_of() -> None:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

@@ -63,6 +63,17 @@ class StubRegistry:
             await self.hang_up()
         if self._server is not None:
             self._server.close()
+        while not self._connected.empty():
+            _, writer = self._connected.get_nowait()  # a connection that no test was waiting for
+            writer.close()
+            await writer.wait_closed()
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that is free for UDP and TCP just now."""
+    bound = bind_dns(ListenAddress("127.0.0.1", 0), "")
+    bound.close()
+    return bound.address.port
 
 
 @dataclass

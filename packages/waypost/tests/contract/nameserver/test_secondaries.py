@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import pytest
 from conftest import missing
 
 from ...unit.nameserver.catalogs import History
-from .conftest import NameserverProcess, StubRegistry
+from .conftest import NameserverProcess, StubRegistry, free_port
 
 KNOT = """
 server:
@@ -52,6 +51,7 @@ server:
     xfrdir: "{folder}"
     zonelistfile: "{folder}/zone.list"
     database: ""
+    xfrd-reload-timeout: 0
 remote-control:
     control-enable: no
 zone:
@@ -104,9 +104,7 @@ class Secondary:
 
 @pytest.fixture
 def secondary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secondary]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     found = Secondary(tmp_path_factory.mktemp("secondary"), port)
     try:
         yield found
