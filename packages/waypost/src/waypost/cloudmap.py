@@ -22,12 +22,19 @@ cause: ContextVar[str] = ContextVar("cause", default="")
 
 @asynccontextmanager
 async def open_cloudmap(
-    endpoint_url: str | None, *, connect_timeout_s: float = 2, read_timeout_s: float = 10, attempts: int = 3
+    endpoint_url: str | None,
+    *,
+    connect_timeout_s: float = 2,
+    read_timeout_s: float = 10,
+    attempts: int = 3,
+    key: tuple[str, str] | None = None,
 ) -> "AsyncIterator[ServiceDiscoveryClient]":
     """Yield a client of the registry at ``endpoint_url``, or of AWS's own Cloud Map when that is None.
 
-    Region and keys come from the environment, as for every AWS SDK. Raises what botocore raises.
+    Region and keys come from the environment, as for every AWS SDK, unless ``key`` is given: an access key's id and
+    its secret. Raises what botocore raises.
     """
+    key_id, secret = key or (None, None)
     config = AioConfig(
         inject_host_prefix=endpoint_url is None,  # "data-127.0.0.1" is no host
         connect_timeout=connect_timeout_s,
@@ -35,7 +42,13 @@ async def open_cloudmap(
         retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=64,
     )
-    async with get_session().create_client("servicediscovery", endpoint_url=endpoint_url, config=config) as client:
+    async with get_session().create_client(
+        "servicediscovery",
+        endpoint_url=endpoint_url,
+        config=config,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+    ) as client:
         client.meta.events.register("before-call.servicediscovery", _say_why)
         yield client
 

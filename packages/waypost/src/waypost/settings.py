@@ -16,6 +16,7 @@ __all__ = [
     "RELAXATIONS",
     "ListenAddress",
     "PlatformSettings",
+    "parse_hosts",
     "parse_listen_addresses",
     "parse_relaxations",
     "parse_task_network",
@@ -80,6 +81,13 @@ class PlatformSettings:
     relax: tuple[str, ...] = ("nodata",)
     account: str = "000000000000"  # 12 digits
     quotas: Quotas = UNLIMITED
+    access_keys_file: Path | None = None  # TOML; with it every call to the registry must be signed
+    allow_unsigned: bool = False  # also where others reach the registry
+    hosts: tuple[str, ...] = ()  # under which unsigned calls are taken, beside those that no web page can have
+    discover_rate: float = 0.0  # DiscoverInstances per second and account; 0 is no limit
+    control_rate: float = 0.0  # other calls, likewise
+    history_days: int = 30  # that history and operations are kept, at least 1
+    history_rows: int = 1_000_000  # changes that are kept at most
 
 
 def parse_listen_addresses(text: str) -> tuple[ListenAddress, ...]:
@@ -114,3 +122,8 @@ def parse_relaxations(text: str) -> tuple[str, ...]:
         if name not in RELAXATIONS:
             raise ValueError(f"{name!r} cannot be relaxed, only {', '.join(RELAXATIONS)}")
     return names
+
+
+def parse_hosts(text: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

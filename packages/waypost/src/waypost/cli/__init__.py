@@ -13,13 +13,23 @@ from typing import Annotated, TypeVar
 import typer
 
 from waypost.catalog.quotas import Quotas
-from waypost.cli import dns_flags, platform_commands, registry_commands, run
+from waypost.cli import client_environment, dns_flags, platform_commands, registry_commands, run
 from waypost.cli.catalog.commands import register_commands
 from waypost.cli.options import StateDir
+from waypost.cli.registry_options import (
+    AccessKeysFile,
+    AllowUnsigned,
+    ControlRate,
+    DiscoverRate,
+    HistoryDays,
+    HistoryRows,
+    HostList,
+)
 from waypost.cli.resolver import resolver
 from waypost.settings import (
     ListenAddress,
     PlatformSettings,
+    parse_hosts,
     parse_listen_addresses,
     parse_relaxations,
     parse_task_network,
@@ -95,6 +105,13 @@ def up(
             help="What an account may hold: aws, or numbers as in namespaces=50,service-instances=1000.",
         ),
     ] = "",
+    access_keys_file: AccessKeysFile = None,
+    allow_unsigned: AllowUnsigned = False,
+    hosts: HostList = "",
+    discover_rate: DiscoverRate = 0.0,
+    control_rate: ControlRate = 0.0,
+    history_days: HistoryDays = 30,
+    history_rows: HistoryRows = 1_000_000,
 ) -> None:
     """Run the platform of a manifest in the foreground. Ctrl-C drains and stops it. Any port may be 0."""
     settings = PlatformSettings(
@@ -122,6 +139,13 @@ def up(
         relax=_parsed("--relax", parse_relaxations, relax),
         account=_parsed("--account", _parse_account, account),
         quotas=_parsed("--quotas", Quotas.parse, quotas),
+        access_keys_file=access_keys_file,
+        allow_unsigned=allow_unsigned,
+        hosts=parse_hosts(hosts),
+        discover_rate=discover_rate,
+        control_rate=control_rate,
+        history_days=history_days,
+        history_rows=history_rows,
     )
     from waypost.cli.foreground import run_in_foreground  # imports that --help should not wait for
     from waypost.cli.outcome import exit_code_of
@@ -146,3 +170,4 @@ platform_commands.register(app)
 register_commands(app)
 registry_commands.register(app)
 run.register(app)
+client_environment.register(app)

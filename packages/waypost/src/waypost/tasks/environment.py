@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from waypost.settings import ListenAddress
+from waypost.tasks.access import SECRETS
 from waypost.tasks.manifest import Manifest, Program
 from waypost_client.endpoint import Endpoint
 
@@ -59,7 +60,8 @@ def task_environment(
 ) -> dict[str, str]:
     """Return the whole environment of one task, or of a job, which has no endpoint."""
     environment = with_aws_defaults(inherited)
-    environment.pop("WAYPOST_DATABASE_URL", None)  # the registry's own, perhaps with its password
+    for secret in ("WAYPOST_DATABASE_URL", *SECRETS):  # the registry's own
+        environment.pop(secret, None)
     environment["PATH"] = f"{surroundings.programs}:{environment.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
     environment.setdefault("PYTHONUNBUFFERED", "1")  # what a task prints is in its log, also if it is killed
     for name, value in _defaults(surroundings).items():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from waypost.health.link import ProberLink
 from waypost.settings import PlatformSettings
+from waypost.tasks.access import registry_access
 from waypost.tasks.components import Component, Lifeline
 from waypost.tasks.manifest import Manifest
 from waypost.tasks.ports import BalancerPorts, Ports
@@ -26,10 +27,11 @@ class Parts:
         *,
         state_dir: Path,
         inherited: Mapping[str, str],
+        key: tuple[str, str] | None,  # with which the registry is called, where it wants one
         on_change: Callable[[], None],
     ) -> None:
         self._settings, self._ports, self._lifeline, self._stop = settings, ports, lifeline, stop
-        self._state_dir, self._inherited, self._on_change = state_dir, inherited, on_change
+        self._state_dir, self._inherited, self._key, self._on_change = state_dir, inherited, key, on_change
         self._made: list[Component] = []
 
     def __iter__(self) -> Iterator[Component]:
@@ -52,6 +54,7 @@ class Parts:
                 "WAYPOST_ACCOUNT": self._settings.account,
                 "WAYPOST_QUOTAS": str(self._settings.quotas),
                 "WAYPOST_LISTENERS": ",".join(map(str, self._ports.addresses)),
+                **registry_access(self._settings, self._key),
                 **self._feed,
                 **self._relax,
             },
@@ -96,10 +99,18 @@ class Parts:
                 "WAYPOST_BALANCER_CHECK_PATH": checked,
                 "AWS_ENDPOINT_URL_SERVICEDISCOVERY": self.registry_url,
                 "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+                **self._credentials,
             },
             sockets={"WAYPOST_BALANCER_FD": ports.front.socket, "WAYPOST_BALANCER_ADMIN_FD": ports.admin.socket},
             stop_by_s=BALANCED_S,
         )
+
+    @property
+    def _credentials(self) -> dict[str, str]:
+        if self._key is None:
+            return {}
+        key_id, secret = self._key
+        return {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": ""}
 
     @property
     def _feed(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from waypost.cloudmap import cause, open_cloudmap
 from waypost.health.link import ProberLink
 from waypost.promise import PromiseLog
 from waypost.settings import PlatformSettings
+from waypost.tasks.access import check_access
 from waypost.tasks.addresses import AddressPool
 from waypost.tasks.answers import NameserverAnswers
 from waypost.tasks.components import Lifeline
@@ -66,6 +67,7 @@ async def run_platform(
     stop.listen()
     manifest = load()
     look_over(manifest, inherited)
+    key = check_access(settings, inherited)
     state_dir = settings.state_dir.resolve()
     async with hold_state_dir(state_dir) as lock:
         _log_to(state_dir / "logs" / "platform.log")
@@ -74,7 +76,7 @@ async def run_platform(
         with bind_ports(settings, balancer=manifest.balancer is not None) as ports:
             task_port = choose_task_port(settings.task_port, settings.task_network)
             platform = _Platform(
-                load, manifest, settings, ports, saved, stop, report, state_dir=state_dir, inherited=inherited
+                load, manifest, settings, ports, saved, stop, report, state_dir=state_dir, inherited=inherited, key=key
             )
             lifeline = Lifeline(lock)
             try:
@@ -111,8 +113,9 @@ class _Platform:
         *,
         state_dir: Path,
         inherited: Mapping[str, str],
+        key: tuple[str, str] | None,
     ) -> None:
-        self._load = load
+        self._load, self._key = load, key
         self._manifest, self._settings, self._ports, self._saved = manifest, settings, ports, saved
         self._stop, self._report = stop, report
         self._state_dir, self._inherited = state_dir, with_aws_defaults(inherited)
@@ -161,11 +164,12 @@ class _Platform:
             self._stop,
             state_dir=self._state_dir,
             inherited=self._inherited,
+            key=self._key,
             on_change=self._run_file.write,
         )
         registry = parts.registry()
         await stack.enter_async_context(registry.running())
-        client = await stack.enter_async_context(open_cloudmap(parts.registry_url, attempts=1))
+        client = await stack.enter_async_context(open_cloudmap(parts.registry_url, attempts=1, key=self._key))
         prober = ProberLink()
         roster = self._roster = self._open_roster(client, prober, parts.registry_url, task_port)
         adopted = roster.adopt(self._saved)
