@@ -1,11 +1,11 @@
 """Ids and ARNs, formed as AWS forms them. Pure: the source of chance and the time are passed in."""
 
+import base64
 import random
 from typing import Final, Literal
 
 __all__ = ["Ids", "arn", "operation_id", "resource_id", "submitted_ms"]
 
-ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 Kind = Literal["namespace", "service"]
 
@@ -16,13 +16,9 @@ class Ids:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
 
-    def _letters(self, count: int, alphabet: str = ALPHABET) -> str:
-        rest = self._chance.getrandbits(6 * count)  # at once: the system's source of chance is asked in a call
-        letters = []
-        for _ in range(count):
-            rest, letter = divmod(rest, len(alphabet))
-            letters.append(alphabet[letter])
-        return "".join(letters)
+    def _letters(self, count: int) -> str:
+        octets = self._chance.randbytes(-(-count * 5 // 8))  # five bits a letter: of a-z and 2-7
+        return base64.b32encode(octets)[:count].decode().lower()
 
     def namespace(self) -> str:
         return f"ns-{self._letters(16)}"
@@ -31,7 +27,7 @@ class Ids:
         return f"srv-{self._letters(16)}"
 
     def hosted_zone(self) -> str:
-        return "Z" + self._letters(20, ALPHABET.upper())
+        return "Z" + self._letters(20).upper()
 
     def http_name(self, name: str) -> str:
         """Return another HttpName for a namespace whose name is taken: a dash and 16 letters are added."""

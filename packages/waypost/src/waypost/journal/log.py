@@ -52,6 +52,13 @@ else:
     AWAY = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
+_COLUMNS: Final = [column.name for column in tables.journal.columns]
+_INSERT_JOURNAL: Final = text(  # not built from the table: its columns' types would handle each value of each row
+    f"INSERT INTO {tables.journal.name} ({', '.join(_COLUMNS)}) "  # noqa: S608 (names of our own)
+    f"VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"
+)
+
+
 class JournalUnavailable(Exception):
     """The database did not answer. Whether a commit that was under way took place is unknown."""
 
@@ -74,7 +81,7 @@ class Pen:
     async def append(self, recorded: Sequence[Recorded], after: View) -> None:
         """Write changes and the state that they lead to; ``after`` is the catalog with all of them applied."""
         rows = [_journal_row(each) for each in recorded]
-        await self._connection.execute(insert(tables.journal), rows)
+        await self._connection.execute(_INSERT_JOURNAL, rows)
         await write_state(self._connection, recorded, after)
         await remember_names(self._connection, recorded, after)
         await self._connection.execute(update(tables.counter).values(revision=recorded[-1].revision))

@@ -92,6 +92,7 @@ instances: Final = Table(
     Column("generation", BigInteger, nullable=False),
     Column("creator_request_id", Text),
     Column("operation", String(64), nullable=False),
+    sqlite_with_rowid=False,  # one tree instead of two
 )
 
 withheld: Final = Table(  # of a few instances: why they are not handed out
