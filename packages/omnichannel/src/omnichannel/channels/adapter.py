@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from omnichannel.channels.rendered import Rendered
 from omnichannel.messages.model import Claim
 from omnichannel.messages.outcome import Outcome
 
@@ -24,6 +25,10 @@ class Adapter(Protocol):
 
     async def check_address(self, address: str) -> None:
         """Return if a delivery to this address may be tried. Raises InvalidAddress. Bounded in time."""
+        ...
+
+    def render(self, subject: str, body: str) -> Rendered:
+        """Return what this channel makes of a message, and say what it has to cut. Pure; raises nothing."""
         ...
 
     async def send(self, claim: Claim) -> Outcome:

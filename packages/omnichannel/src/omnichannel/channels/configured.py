@@ -1,15 +1,16 @@
 """The channels that one process can use, built from its settings, and how they stand."""
 
 import asyncio
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from omnichannel.channels.adapter import Adapter
-from omnichannel.channels.email import Email
-from omnichannel.channels.networks import ReachableNetworks
-from omnichannel.channels.webhook import Webhook
+from omnichannel.channels.credentials import Credentials
+from omnichannel.channels.kinds import kinds
+from omnichannel.channels.rendered import Rendered
 from omnichannel.messages.model import Channel, Claim, Recipient
 from omnichannel.messages.outcome import Outcome, TransientFailure
 from omnichannel.settings import Settings
@@ -42,8 +43,8 @@ class ChannelState:
 class Channels:
     """The channels of one process; those without an adapter are not configured."""
 
-    def __init__(self, adapters: Mapping[Channel, Adapter]) -> None:
-        self._adapters = dict(adapters)
+    def __init__(self, adapters: Mapping[Channel, Adapter], *, known: Sequence[Channel] = tuple(Channel)) -> None:
+        self._adapters, self._known = dict(adapters), known
         self._health: dict[Channel, tuple[float, bool]] = {}
         self._asking = asyncio.Lock()
 
@@ -61,10 +62,17 @@ class Channels:
             return TransientFailure(str(ChannelUnconfigured(claim.channel)))
         return await adapter.send(claim)
 
+    def render(self, channel: Channel, subject: str, body: str) -> Rendered:
+        """Return what a channel makes of a message. Raises ChannelUnconfigured."""
+        adapter = self._adapters.get(channel)
+        if adapter is None:
+            raise ChannelUnconfigured(channel)
+        return adapter.render(subject, body)
+
     async def states(self) -> tuple[ChannelState, ...]:
         """Return every channel there is, configured or not."""
         async with self._asking:
-            return tuple([await self._state(channel) for channel in Channel])
+            return tuple(await asyncio.gather(*(self._state(channel) for channel in self._known)))
 
     async def close(self) -> None:
         """Close what the channels hold open."""
@@ -82,10 +90,16 @@ class Channels:
         return ChannelState(name=channel, configured=True, healthy=healthy)
 
 
-def configured_channels(settings: Settings) -> Channels:
-    """Return the channels that the settings configure. Opens nothing yet."""
-    networks = ReachableNetworks.parse(settings.webhook_allow_networks, settings.own_listeners)
-    adapters: dict[Channel, Adapter] = {Channel.WEBHOOK: Webhook(networks, timeout_s=settings.webhook_timeout_s)}
-    if settings.smtp_url is not None:
-        adapters[Channel.EMAIL] = Email(settings.smtp_url, sender=settings.smtp_from, timeout_s=settings.smtp_timeout_s)
-    return Channels(adapters)
+def configured_channels(settings: Settings, credentials: Credentials | None = None) -> Channels:
+    """Return the channels that settings and environment configure. Opens nothing yet.
+
+    :raises SettingsInvalid: one is configured wrongly.
+    """
+    known = kinds()
+    credentials = credentials or Credentials(os.environ)
+    adapters: dict[Channel, Adapter] = {}
+    for channel, kind in known.items():
+        adapter = kind.build(settings, credentials)
+        if adapter is not None:
+            adapters[channel] = adapter
+    return Channels(adapters, known=tuple(known))

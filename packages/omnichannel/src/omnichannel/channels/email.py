@@ -1,8 +1,10 @@
 """The email channel: SMTP, one envelope a delivery.
 
 The server's 250 after the message means that it took it, not that it arrived: the delivery ends as accepted. Replies
-4xx may pass, 5xx do not (RFC 5321 section 4.2.1). When the connection is lost between the message's last dot and the
-reply, the server may have it or not: nobody can tell, so the answer is lost. The Message-ID is the same on every try.
+4xx may pass, 5xx do not (RFC 5321 section 4.2.1); an enhanced status code (RFC 3463) in the reply says more, and is
+heard first. When the connection is lost between the message's last dot and the reply, the server may have it or not:
+nobody can tell, so the answer is lost. The Message-ID is the same on every try. DKIM is left to the relay, which holds
+the domain's key.
 """
 
 import asyncio
@@ -10,27 +12,45 @@ import contextlib
 import ipaddress
 import re
 import socket
+from collections.abc import Mapping
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, parseaddr
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected
 from pydantic import AnyUrl
 
 from omnichannel.channels.adapter import InvalidAddress
+from omnichannel.channels.failure import Failure, outcome_of
+from omnichannel.channels.rendered import Rendered
 from omnichannel.channels.words import excerpt
 from omnichannel.messages.model import Claim
-from omnichannel.messages.outcome import Accepted, LostAnswer, Outcome, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import Accepted, LostAnswer, Outcome, TransientFailure
 
-__all__ = ["Email", "check_mailbox", "compose"]
+__all__ = ["Email", "check_mailbox", "compose", "render", "reply_class"]
 
 ADDRESS_LENGTH: Final = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 LOCAL_PART: Final = re.compile(rf"{ATOM}(\.{ATOM})*")  # RFC 5322 section 3.2.3: dot-atom
 DOMAIN: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 LEADING_DOT: Final = re.compile(rb"(?m)^\.")
+ENHANCED: Final = re.compile(r"(?P<class>[245])\.(?P<rest>\d{1,3}\.\d{1,3})\b")
+ENHANCED_5: Final[Mapping[str, Failure]] = {
+    "1.1": Failure.GONE,  # no such mailbox
+    "1.2": Failure.GONE,  # no such domain
+    "1.6": Failure.GONE,  # the mailbox has moved
+    "1.10": Failure.GONE,  # the domain takes no mail (null MX, RFC 7505)
+    "2.1": Failure.GONE,  # the mailbox is disabled
+    "7.8": Failure.AUTH,  # our user or password is not taken (RFC 4954)
+}
+ENHANCED_4: Final[Mapping[str, Failure]] = {
+    "3.2": Failure.THROTTLED,  # the system takes no messages for now
+    "4.5": Failure.THROTTLED,  # congestion
+    "7.0": Failure.THROTTLED,  # greylisting and rate limits of policy
+    "7.1": Failure.THROTTLED,
+}
 POLICY: Final = SMTP_POLICY.clone(cte_type="7bit")  # not every server takes 8BITMIME
 HEALTH_TIMEOUT_S: Final = 2.0
 QUIT_TIMEOUT_S: Final = 1.0
@@ -43,11 +63,15 @@ class Email:
     handed to such a connection would be one whose answer is lost.
     """
 
-    def __init__(self, url: AnyUrl, *, sender: str, timeout_s: float) -> None:
+    def __init__(self, url: AnyUrl, *, sender: str, timeout_s: float, unsubscribe_url: str = "") -> None:
         self._url, self._sender, self._timeout_s = url, sender, timeout_s
+        self._unsubscribe_url = unsubscribe_url
 
     async def check_address(self, address: str) -> None:
         check_mailbox(address)
+
+    def render(self, subject: str, body: str) -> Rendered:
+        return render(subject, body)
 
     async def send(self, claim: Claim) -> Outcome:
         client = self._client(timeout_s=self._timeout_s)
@@ -88,7 +112,7 @@ class Email:
         )
 
     async def _converse(self, client: SMTP, claim: Claim) -> Outcome:
-        message = compose(claim, sender=self._sender)
+        message = compose(claim, sender=self._sender, unsubscribe_url=self._unsubscribe_url)
         await client.connect()
         try:
             await client.mail(parseaddr(self._sender)[1])
@@ -124,14 +148,25 @@ def check_mailbox(address: str) -> None:
         raise InvalidAddress(address, "is no email address in ASCII, such as ada@example.com")
 
 
-def compose(claim: Claim, *, sender: str) -> bytes:
-    """Return the message of a delivery, ready for the wire but for the dots; every try has the same bytes."""
+def render(subject: str, body: str) -> Rendered:
+    """Return a message as it is: an email has a place for all of it."""
+    return Rendered(body, subject)
+
+
+def compose(claim: Claim, *, sender: str, unsubscribe_url: str = "") -> bytes:
+    """Return the message of a delivery, ready for the wire but for the dots; every try has the same bytes.
+
+    ``unsubscribe_url`` becomes List-Unsubscribe with one click (RFC 8058); ``{address}`` in it is the recipient's.
+    """
     message = EmailMessage(policy=POLICY)
     message["From"] = sender
     message["To"] = claim.address
     message["Subject"] = claim.subject
     message["Date"] = format_datetime(claim.first_attempt_at)
     message["Message-ID"] = f"<{claim.delivery_id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+    if unsubscribe_url:
+        message["List-Unsubscribe"] = f"<{unsubscribe_url.replace('{address}', quote(claim.address, safe=''))}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(claim.body)
     return message.as_bytes()
 
@@ -149,7 +184,20 @@ def _start_tls(url: AnyUrl) -> bool | None:
 
 def _refusal(code: int, words: str) -> Outcome:
     said = f"the mail server answered {_said(code, words)}"
-    return PermanentFailure(said) if 500 <= code < 600 else TransientFailure(said)
+    return outcome_of(reply_class(code, words), said)
+
+
+def reply_class(code: int, words: str) -> Failure:
+    """Return the class of a refusal: that of its enhanced status code where there is a telling one, else its own.
+
+    Source: RFC 3463 and the IANA registry of enhanced status codes. The first digit is the reply's and counts most.
+    """
+    found = ENHANCED.match(words.strip())
+    permanent = (found["class"] == "5") if found else 500 <= code < 600
+    subject = found["rest"] if found else ""
+    if permanent:
+        return ENHANCED_5.get(subject, Failure.PERMANENT)
+    return ENHANCED_4.get(subject, Failure.TRANSIENT)
 
 
 def _said(code: int, words: str) -> str:

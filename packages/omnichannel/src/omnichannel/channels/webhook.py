@@ -18,6 +18,7 @@ from yarl import URL
 
 from omnichannel.channels.adapter import InvalidAddress
 from omnichannel.channels.networks import AddressRefused, ReachableNetworks
+from omnichannel.channels.rendered import Rendered
 from omnichannel.channels.words import excerpt
 from omnichannel.messages.model import Claim
 from omnichannel.messages.outcome import Delivered, LostAnswer, Outcome, PermanentFailure, TransientFailure
@@ -53,6 +54,9 @@ class Webhook:
             raise InvalidAddress(address, f"must not be reached: {exc}") from exc
         except UnicodeError:
             raise InvalidAddress(address, "has a host that can be no name in DNS") from None
+
+    def render(self, subject: str, body: str) -> Rendered:
+        return Rendered(body, subject)
 
     async def send(self, claim: Claim) -> Outcome:
         try:

@@ -3,9 +3,11 @@
 Every time is aware and in UTC, in whole milliseconds: what the database keeps is what the values say.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 __all__ = [
     "Channel",
@@ -22,10 +24,34 @@ __all__ = [
 
 
 class Channel(StrEnum):
-    """The ways out."""
+    """The ways out: those that come along, and those that others have added by ``Channel.add``."""
 
     WEBHOOK = "webhook"
     EMAIL = "email"
+    SMS = "sms"
+    SLACK = "slack"
+    APPRISE = "apprise"
+    WHATSAPP = "whatsapp"
+    FACEBOOK = "facebook"
+    INSTAGRAM = "instagram"
+    LINKEDIN = "linkedin"
+
+    @classmethod
+    def add(cls, name: str) -> "Channel":
+        """Return the channel of this name, which is one from now on; every process has to add it."""
+        with suppress(ValueError):
+            return cls(name)
+        added = str.__new__(cls, name)
+        added._name_, added._value_ = name.upper(), name
+        _ADDED[name] = added
+        return added
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Channel | None":
+        return _ADDED.get(str(value))
+
+
+_ADDED: Final[dict[str, Channel]] = {}
 
 
 class DeliveryStatus(StrEnum):

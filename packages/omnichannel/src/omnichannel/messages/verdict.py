@@ -1,6 +1,6 @@
 """What follows from the outcome of an attempt: the delivery's next state and, if there is a next attempt, its time."""
 
-from collections.abc import Mapping
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -13,10 +13,10 @@ from omnichannel.messages.retry import RetryPolicy
 
 __all__ = ["TELLS_REPETITIONS", "WORKER_LOST", "Attempt", "Verdict", "judge", "judge_lapse"]
 
-TELLS_REPETITIONS: Final[Mapping[Channel, bool]] = {
-    Channel.WEBHOOK: True,  # header webhook-id is the delivery's id on every attempt
-    Channel.EMAIL: False,  # mail servers do not look at a repeated Message-ID
-}
+TELLS_REPETITIONS: Final[defaultdict[Channel, bool]] = defaultdict(
+    bool,  # most providers cannot: nor do mail servers look at a repeated Message-ID
+    dict.fromkeys(Channel, False) | {Channel.WEBHOOK: True},  # its webhook-id is the delivery's id on every attempt
+)
 """Whether a receiver can tell a delivery that it has had before: then an attempt without answer is repeated."""
 
 WORKER_LOST: Final = "the worker was lost before the attempt had an answer"

@@ -6,6 +6,7 @@ from functools import partial
 
 from starlette.applications import Starlette
 
+from omnichannel.channels.kinds import kinds
 from omnichannel.scheduler.dispatcher import Dispatcher
 from omnichannel.serving.backing import Backing, open_backing
 from omnichannel.serving.health import Health
@@ -18,6 +19,7 @@ __all__ = ["run"]
 
 async def run(settings: Settings) -> None:
     """Dispatch until SIGTERM or SIGINT."""
+    kinds()  # a delivery's channel may be one that others have added
     stop = stop_requested()
     listener = listen(settings.service_address, settings.service_port)
     async with open_backing(settings) as backing, asyncio.TaskGroup() as tasks:

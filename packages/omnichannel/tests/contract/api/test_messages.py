@@ -41,6 +41,9 @@ class Services(ServiceClient):
         return self.reply or {"text": data["text"], "worker": "192.0.2.1:8080"}
 
 
+CHANNELS = "'webhook', 'email', 'sms', 'slack', 'apprise', 'whatsapp', 'facebook', 'instagram' or 'linkedin'"
+
+
 @pytest.fixture
 async def services() -> AsyncIterator[Services]:
     services = Services()
@@ -171,7 +174,7 @@ async def test_every_wrong_field_is_named_at_once(api: httpx2.AsyncClient) -> No
     assert errors_of(answer) == {
         "/subject": "Input should be a valid string",
         "/body": "is required",
-        "/recipients/0/channel": "Input should be 'webhook' or 'email'",
+        "/recipients/0/channel": f"Input should be {CHANNELS}",
         "/recipients/0/address": "is required",
         "/extra": "is not a field of this request",
     }
@@ -244,12 +247,10 @@ async def test_pages_hold_every_message_once(api: httpx2.AsyncClient) -> None:
 
 
 async def test_channels_are_listed_configured_or_not(api: httpx2.AsyncClient) -> None:
-    assert (await api.get("/v1/channels")).json() == {
-        "items": [
-            {"name": "webhook", "configured": True, "healthy": True},
-            {"name": "email", "configured": False, "healthy": False},
-        ]
-    }
+    told = (await api.get("/v1/channels")).json()["items"]
+    assert [each["name"] for each in told] == [channel.value for channel in Channel]
+    assert [each["name"] for each in told if each["configured"] and each["healthy"]] == ["webhook"]
+    assert not any(each["configured"] or each["healthy"] for each in told[1:])
 
 
 async def test_an_echo_comes_from_a_worker(api: httpx2.AsyncClient, services: Services) -> None:

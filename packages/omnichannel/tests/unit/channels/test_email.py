@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from omnichannel.channels.adapter import InvalidAddress
-from omnichannel.channels.email import check_mailbox, compose
+from omnichannel.channels.email import check_mailbox, compose, reply_class
+from omnichannel.channels.failure import Failure
 from omnichannel.messages.model import Channel, Claim
 
 
@@ -71,3 +72,24 @@ def test_every_try_has_the_same_bytes() -> None:
     first, second = compose(claim(), sender="a@example.org"), compose(claim(attempt=2, epoch=2), sender="a@example.org")
     assert first == second
     assert b"Message-ID: <d-1@example.org>" in first
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "expected"),
+    [  # RFC 3463 and the IANA registry of enhanced status codes
+        (550, "5.1.1 no such user", Failure.GONE),
+        (550, "5.1.10 null MX", Failure.GONE),
+        (550, "5.2.1 mailbox disabled", Failure.GONE),
+        (552, "5.2.2 mailbox full", Failure.PERMANENT),
+        (550, "5.7.1 refused by policy", Failure.PERMANENT),
+        (535, "5.7.8 credentials invalid", Failure.AUTH),
+        (554, "no enhanced code", Failure.PERMANENT),
+        (450, "4.2.0 greylisted", Failure.TRANSIENT),
+        (421, "4.7.0 too many messages", Failure.THROTTLED),
+        (452, "4.4.5 congestion", Failure.THROTTLED),
+        (451, "try later", Failure.TRANSIENT),
+        (450, "5.1.1 the enhanced code counts", Failure.GONE),
+    ],
+)
+def test_a_refusal_has_a_class(code: int, words: str, expected: Failure) -> None:
+    assert reply_class(code, words) is expected

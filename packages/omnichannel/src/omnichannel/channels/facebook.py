@@ -1,0 +1,62 @@
+"""The Facebook channel: a post in a page's feed. An address is the page's id.
+
+Source: Graph API reference, "Page feed". The token is the page's own.
+"""
+
+import re
+from typing import Final
+
+from omnichannel.channels.adapter import InvalidAddress
+from omnichannel.channels.credentials import CredentialMissing, Credentials
+from omnichannel.channels.failure import Failure, outcome_of
+from omnichannel.channels.graph import Graph, GraphRefused
+from omnichannel.channels.http_api import Unanswered, Unsent
+from omnichannel.channels.rendered import Rendered, as_one_text
+from omnichannel.messages.model import Claim
+from omnichannel.messages.outcome import Accepted, LostAnswer, Outcome
+from omnichannel.settings import Settings
+
+__all__ = ["Facebook", "build"]
+
+LENGTH: Final = 63_206  # characters of a post
+PAGE: Final = re.compile(r"[0-9]{5,20}")
+
+
+class Facebook:
+    """Posts to pages."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    async def check_address(self, address: str) -> None:
+        if not PAGE.fullmatch(address):
+            raise InvalidAddress(address[:40], "is no page's id, such as 102030405060708")
+
+    def render(self, subject: str, body: str) -> Rendered:
+        return as_one_text(subject, body, limit=LENGTH, limit_of="Facebook")
+
+    async def send(self, claim: Claim) -> Outcome:
+        try:
+            text = self.render(claim.subject, claim.body).text
+            answer = await self._graph.post(f"{claim.address}/feed", {"message": text})
+        except GraphRefused as exc:
+            return exc.outcome
+        except CredentialMissing as exc:
+            return outcome_of(Failure.AUTH, str(exc))
+        except Unsent as exc:
+            return outcome_of(Failure.TRANSIENT, exc.reason)
+        except Unanswered as exc:
+            return LostAnswer(exc.reason)
+        return Accepted(str(answer["id"])) if "id" in answer else LostAnswer("Facebook answered without a post's id")
+
+    async def healthy(self) -> bool:
+        return await self._graph.reachable()
+
+    async def close(self) -> None:
+        await self._graph.close()
+
+
+def build(_: Settings, credentials: Credentials) -> Facebook | None:
+    """Return the channel where a token is set."""
+    token = credentials.secret("FACEBOOK_PAGE_TOKEN")
+    return None if token is None else Facebook(Graph.of(credentials, token=token))

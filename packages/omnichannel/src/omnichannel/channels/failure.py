@@ -1,0 +1,45 @@
+"""Classes of failure, and the outcome that each leads to: one table for every channel.
+
+A provider's own table maps what it answers to a class; what follows is decided here, the same for all.
+"""
+
+from enum import StrEnum
+
+from omnichannel.messages.outcome import LostAnswer, Outcome, PermanentFailure, TransientFailure
+
+__all__ = ["AUTH_WAIT_S", "THROTTLE_WAIT_S", "Failure", "outcome_of"]
+
+THROTTLE_WAIT_S = 30.0
+"""At least this long is waited where a provider asks for less speed and does not say for how long."""
+
+AUTH_WAIT_S = 60.0
+"""At least this long is waited after a refused credential: its owner may be renewing it."""
+
+
+class Failure(StrEnum):
+    """Why nothing was delivered, or nobody knows."""
+
+    TRANSIENT = "transient"  # a fault that may pass
+    THROTTLED = "throttled"  # too much at the moment
+    QUOTA = "quota"  # too much for this day
+    AUTH = "auth"  # our credential is not taken: the deliveries wait for a new one
+    PERMANENT = "permanent"  # this message to this address will never pass
+    GONE = "gone"  # the address is no longer to be written to
+    AMBIGUOUS = "ambiguous"  # it was sent, and no answer tells what became of it
+
+
+def outcome_of(failure: Failure, words: str, *, after_s: float | None = None) -> Outcome:
+    """Return what a failure means for the delivery; ``words`` are the provider's, ``after_s`` the wait it asked for."""
+    match failure:
+        case Failure.TRANSIENT:
+            return TransientFailure(words, after_s)
+        case Failure.THROTTLED:
+            return TransientFailure(words, THROTTLE_WAIT_S if after_s is None else after_s)
+        case Failure.QUOTA:
+            return TransientFailure(f"quota: {words}", 3600.0 if after_s is None else after_s)
+        case Failure.AUTH:
+            return TransientFailure(f"credentials: {words}", AUTH_WAIT_S if after_s is None else after_s)
+        case Failure.PERMANENT | Failure.GONE:
+            return PermanentFailure(words)
+        case Failure.AMBIGUOUS:
+            return LostAnswer(words)

@@ -1,0 +1,88 @@
+"""The channels that there are: a line each for those that come along, an entry point for those of others.
+
+A distribution adds a channel with an entry point of the group ``omnichannel.channels``, which leads to a ``Kind``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Final
+
+from omnichannel.channels import apprise_urls, facebook, instagram, linkedin, slack, sms, whatsapp
+from omnichannel.channels.adapter import Adapter
+from omnichannel.channels.credentials import Credentials
+from omnichannel.channels.email import Email
+from omnichannel.channels.networks import ReachableNetworks
+from omnichannel.channels.ses import Ses
+from omnichannel.channels.webhook import Webhook
+from omnichannel.messages.model import Channel
+from omnichannel.messages.verdict import TELLS_REPETITIONS
+from omnichannel.settings import Settings, SettingsInvalid
+
+__all__ = ["GROUP", "Kind", "kinds"]
+
+GROUP: Final = "omnichannel.channels"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A channel, and how it is made.
+
+    ``build`` returns None where the environment configures nothing for it, and raises SettingsInvalid where it does so
+    wrongly. ``tells_repetitions``: a receiver can tell a delivery that it has had before, by its id.
+    """
+
+    name: str
+    build: Callable[[Settings, Credentials], Adapter | None]
+    tells_repetitions: bool = False
+
+
+def _webhook(settings: Settings, _: Credentials) -> Adapter:
+    networks = ReachableNetworks.parse(settings.webhook_allow_networks, settings.own_listeners)
+    return Webhook(networks, timeout_s=settings.webhook_timeout_s)
+
+
+def _email(settings: Settings, credentials: Credentials) -> Adapter | None:
+    unsubscribe_url = credentials.text("EMAIL_UNSUBSCRIBE_URL")
+    match credentials.text("EMAIL_PROVIDER", "smtp"):
+        case "ses":
+            return Ses(
+                sender=settings.smtp_from,
+                region=credentials.text("AWS_REGION", "us-east-1"),
+                endpoint_url=credentials.text("AWS_ENDPOINT_URL_SESV2") or None,
+                unsubscribe_url=unsubscribe_url,
+            )
+        case "smtp" if settings.smtp_url is not None:
+            sender, timeout_s = settings.smtp_from, settings.smtp_timeout_s
+            return Email(settings.smtp_url, sender=sender, timeout_s=timeout_s, unsubscribe_url=unsubscribe_url)
+        case "smtp":
+            return None
+        case other:
+            raise SettingsInvalid((f"EMAIL_PROVIDER: {other!r} is neither smtp nor ses",))
+
+
+BUILT_IN: Final = (
+    Kind("webhook", _webhook, tells_repetitions=True),
+    Kind("email", _email),
+    Kind("sms", sms.build),
+    Kind("slack", slack.build),
+    Kind("apprise", apprise_urls.build),
+    Kind("whatsapp", whatsapp.build),
+    Kind("facebook", facebook.build),
+    Kind("instagram", instagram.build),
+    Kind("linkedin", linkedin.build),
+)
+
+
+@cache
+def kinds() -> dict[Channel, Kind]:
+    """Return every kind by its channel; those of others are made channels by this. Read once a process."""
+    found = {Channel(kind.name): kind for kind in BUILT_IN}
+    for entry in entry_points(group=GROUP):
+        kind = entry.load()
+        if not isinstance(kind, Kind):
+            raise SettingsInvalid((f"the entry point {entry.name} of {GROUP} leads to no Kind",))
+        found.setdefault(Channel.add(kind.name), kind)
+        TELLS_REPETITIONS.setdefault(Channel(kind.name), kind.tells_repetitions)
+    return found

@@ -1,0 +1,204 @@
+"""SMS by SNS and email by SES, against moto's server."""
+
+import email
+import email.policy
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from omnichannel.channels.aws import aws_client
+from omnichannel.channels.ses import Ses
+from omnichannel.channels.sms import SnsSms
+from omnichannel.messages.model import Channel, Claim
+from omnichannel.messages.outcome import Accepted, LostAnswer, PermanentFailure, TransientFailure
+
+from ...emulators.kinesis import free_port
+from .conftest import StartReceiver
+
+MakeClaim = Callable[[Channel, str], Claim]
+NUMBER = "+34600123456"
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env={"PATH": os.environ["PATH"]})
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
+        with suppress(OSError), urllib.request.urlopen(f"{url}/moto-api/data.json", timeout=2):
+            break
+        assert process.poll() is None
+        time.sleep(0.1)  # a process of another project starts: nothing to wait on but its port
+    yield url
+    process.kill()
+    process.wait(timeout=10)
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+
+
+async def verify(url: str, sender: str) -> None:
+    async with aws_client("sesv2", region="us-east-1", endpoint_url=url) as ses:
+        await ses.create_email_identity(EmailIdentity=sender)
+
+
+async def test_sns_takes_a_message_and_names_it(moto: str, make_claim: MakeClaim) -> None:
+    adapter = SnsSms(region="us-east-1", sender_id="Launch", endpoint_url=moto)
+    assert await adapter.healthy()
+    outcome = await adapter.send(make_claim(Channel.SMS, NUMBER))
+    assert isinstance(outcome, Accepted)
+    assert outcome.provider_id
+
+
+async def test_sns_refuses_a_number_that_is_none(moto: str, make_claim: MakeClaim) -> None:
+    adapter = SnsSms(region="us-east-1", endpoint_url=moto)
+    outcome = await adapter.send(make_claim(Channel.SMS, "+1"))
+    assert isinstance(outcome, PermanentFailure)
+    assert "InvalidParameter" in outcome.reason
+
+
+async def test_ses_takes_a_message_and_names_it(moto: str, make_claim: MakeClaim) -> None:
+    await verify(moto, "news@example.org")
+    adapter = Ses(sender="News <news@example.org>", region="us-east-1", endpoint_url=moto)
+    assert await adapter.healthy()
+    outcome = await adapter.send(make_claim(Channel.EMAIL, "ada@example.com"))
+    assert isinstance(outcome, Accepted)
+    assert outcome.provider_id
+
+
+async def test_ses_gets_the_same_message_as_a_mail_server(start_receiver: StartReceiver, make_claim: MakeClaim) -> None:
+    asked: list[Any] = []
+
+    async def receive(request: web.Request) -> web.StreamResponse:
+        asked.append((request.path, await request.json()))
+        return web.json_response({"MessageId": "m-1"})
+
+    unsubscribe_url = "https://example.org/u?{address}"
+    sender, url = "News <news@example.org>", await start_receiver(receive)
+    adapter = Ses(sender=sender, region="us-east-1", endpoint_url=url, unsubscribe_url=unsubscribe_url)
+    assert await adapter.send(make_claim(Channel.EMAIL, "ada@example.com")) == Accepted("m-1")
+    ((path, body),) = asked
+    assert (path, body["FromEmailAddress"]) == ("/v2/email/outbound-emails", "news@example.org")
+    assert body["Destination"] == {"ToAddresses": ["ada@example.com"]}
+    message = email.message_from_bytes(b64decode(body["Content"]["Raw"]["Data"]), policy=email.policy.default)
+    assert (message["Subject"], message["To"]) == ("Launch ✓", "ada@example.com")
+    assert message["List-Unsubscribe"] == "<https://example.org/u?ada%40example.com>"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert message["Message-ID"] == "<d-1@example.org>"
+
+
+async def test_ses_refuses_a_sender_that_is_not_verified(moto: str, make_claim: MakeClaim) -> None:
+    adapter = Ses(sender="nobody@example.net", region="us-east-1", endpoint_url=moto)
+    outcome = await adapter.send(make_claim(Channel.EMAIL, "ada@example.com"))
+    assert isinstance(outcome, PermanentFailure)
+    assert "MessageRejected" in outcome.reason
+
+
+SES = [  # Amazon SES API v2 reference, "SendEmail", section "Errors"; service quotas
+    (429, "TooManyRequestsException", "Maximum sending rate exceeded.", TransientFailure, 30),
+    (429, "TooManyRequestsException", "Daily message quota exceeded.", TransientFailure, 3600),
+    (400, "LimitExceededException", "", TransientFailure, 3600),
+    (400, "AccountSuspendedException", "", TransientFailure, 60),
+    (400, "SendingPausedException", "", TransientFailure, 60),
+    (400, "MailFromDomainNotVerifiedException", "", TransientFailure, 60),
+    (400, "MessageRejected", "Email address is not verified.", PermanentFailure, None),
+    (400, "BadRequestException", "", PermanentFailure, None),
+    (404, "NotFoundException", "", PermanentFailure, None),
+    (403, "SignatureDoesNotMatch", "", TransientFailure, 60),
+    (403, "ExpiredTokenException", "", TransientFailure, 60),
+    (500, "InternalFailure", "", TransientFailure, None),
+    (503, "ServiceUnavailable", "", TransientFailure, None),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "words", "failure", "wait_s"), SES)
+async def test_each_error_of_ses(
+    status: int,
+    code: str,
+    words: str,
+    failure: type[Any],
+    wait_s: float | None,
+    start_receiver: StartReceiver,
+    make_claim: MakeClaim,
+) -> None:
+    async def receive(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"message": words}, status=status, headers={"x-amzn-errortype": code})
+
+    adapter = Ses(sender="a@example.org", region="us-east-1", endpoint_url=await start_receiver(receive))
+    outcome = await adapter.send(make_claim(Channel.EMAIL, "ada@example.com"))
+    assert isinstance(outcome, failure)
+    assert getattr(outcome, "retry_after_s", None) == wait_s
+
+
+SNS = [  # Amazon SNS API reference, "Publish", section "Errors", and "Common errors"
+    (400, "Throttling", TransientFailure, 30),
+    (400, "KMSThrottling", TransientFailure, 30),
+    (403, "AuthorizationError", TransientFailure, 60),
+    (403, "InvalidClientTokenId", TransientFailure, 60),
+    (400, "InvalidParameter", PermanentFailure, None),
+    (400, "ParameterValueInvalid", PermanentFailure, None),
+    (400, "OptedOut", PermanentFailure, None),
+    (404, "NotFound", PermanentFailure, None),
+    (500, "InternalError", TransientFailure, None),
+    (503, "ServiceUnavailable", TransientFailure, None),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "failure", "wait_s"), SNS)
+async def test_each_error_of_sns(
+    status: int,
+    code: str,
+    failure: type[Any],
+    wait_s: float | None,
+    start_receiver: StartReceiver,
+    make_claim: MakeClaim,
+) -> None:
+    async def receive(_: web.Request) -> web.StreamResponse:
+        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>words</Message></Error>"
+        text = f'<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">{error}</ErrorResponse>'
+        return web.Response(status=status, text=text, content_type="text/xml")
+
+    adapter = SnsSms(region="us-east-1", endpoint_url=await start_receiver(receive))
+    outcome = await adapter.send(make_claim(Channel.SMS, NUMBER))
+    assert isinstance(outcome, failure)
+    assert getattr(outcome, "retry_after_s", None) == wait_s
+
+
+@pytest.mark.parametrize("make", ["ses", "sns"])
+async def test_a_lost_answer_of_amazons_is_unknown(
+    make: str, start_receiver: StartReceiver, make_claim: MakeClaim
+) -> None:
+    async def receive(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    url = await start_receiver(receive)
+    if make == "ses":
+        ses = Ses(sender="a@example.org", region="us-east-1", endpoint_url=url)
+        outcome = await ses.send(make_claim(Channel.EMAIL, "ada@example.com"))
+    else:
+        outcome = await SnsSms(region="us-east-1", endpoint_url=url).send(make_claim(Channel.SMS, NUMBER))
+    assert isinstance(outcome, LostAnswer)
+
+
+async def test_nobody_listening_is_transient(make_claim: MakeClaim) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    outcome = await SnsSms(region="us-east-1", endpoint_url=url).send(make_claim(Channel.SMS, NUMBER))
+    assert isinstance(outcome, TransientFailure)
