@@ -36,6 +36,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     health: Health
+    lapsed: bool  # its lease was not renewed
+    draining: bool  # it is registered, and handed out no more
     attributes: msgspec.Raw
 
 
@@ -247,7 +249,13 @@ def _told(kept: _Kept) -> bytes:
 
 
 def _shown(instance: Instance) -> Shown:
-    return Shown(id=instance.id, health=instance.health, attributes=msgspec.Raw(instance.attributes))
+    return Shown(
+        id=instance.id,
+        health=instance.health,
+        lapsed=instance.lapsed,
+        draining=instance.drain is not None,
+        attributes=msgspec.Raw(instance.attributes),
+    )
 
 
 def _present(entry: ServiceEntry, namespace: str, revision: int) -> Iterator[bytes]:

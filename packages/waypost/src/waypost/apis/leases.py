@@ -12,7 +12,7 @@ import msgspec
 from waypost.apis.calls import Call, Handler
 from waypost.apis.cloudmap.errors import WireError
 from waypost.catalog.changes import InstanceDeregistered
-from waypost.catalog.commands import find_instance, find_service
+from waypost.catalog.commands import find_instance, find_namespace, find_service
 from waypost.catalog.errors import InstanceNotFound, ServiceNotFound
 from waypost.health.care import Care
 from waypost.health.causes import OwnCause
@@ -63,14 +63,16 @@ def lease_renewal(registry: Registry, care: Care) -> Handler:
 
 
 def owned_service(registry: Registry, call: Call) -> str:
-    """Return the id of the service that the path names, by id or ARN.
+    """Return the id of the service that the path names, by id or ARN, and whose instances the caller may change.
 
     :raises ServiceNotFound: there is none, or it is somebody else's.
+    :raises WireError: AccessDeniedException: the caller's key may not write to its namespace.
     """
     given = call.request.path_params["service_id"]
     service = find_service(registry.catalog, call.caller.service_id(given))
     if not call.caller.owns(service):
         raise ServiceNotFound(f"Service not found: {given}")
+    call.caller.check_may_write(find_namespace(registry.catalog, service.namespace_id))
     return service.id
 
 

@@ -141,20 +141,31 @@ def test_a_key_is_denied_where_it_may_not(guarded: Any, namespaces: dict[str, st
     assert code(team.get_service, Id="srv-none") == "ServiceNotFound"
 
 
-def signed_get(registry: Any, path: str, key: str) -> tuple[int, dict[str, Any]]:
+def signed(registry: Any, method: str, path: str, key: str) -> tuple[int, dict[str, Any]]:
     url = registry.url + path
-    request = AWSRequest("GET", url)
+    request = AWSRequest(method, url)
     SigV4Auth(Credentials(key, SECRET), "servicediscovery", "us-east-1").add_auth(request)
     headers = {name.replace("-", "_"): value for name, value in request.headers.items()}
-    return send(registry, "GET", path, host=url.removeprefix("http://").partition("/")[0], **headers)
+    return send(registry, method, path, host=url.removeprefix("http://").partition("/")[0], **headers)
 
 
 def test_rights_hold_for_the_calls_beyond_cloud_map_too(guarded: Any, namespaces: dict[str, str]) -> None:
-    assert signed_get(guarded, "/history?namespace=team-a.internal&service=web", "AKIDTEAM")[0] == 200
-    status, error = signed_get(guarded, "/history?namespace=secret.internal&service=web", "AKIDTEAM")
+    assert signed(guarded, "GET", "/history?namespace=team-a.internal&service=web", "AKIDTEAM")[0] == 200
+    status, error = signed(guarded, "GET", "/history?namespace=secret.internal&service=web", "AKIDTEAM")
     assert (status, error["__type"]) == (403, "AccessDeniedException")
-    status, error = signed_get(guarded, "/watch?namespace=secret.internal&service=web", "AKIDTEAM")
+    status, error = signed(guarded, "GET", "/watch?namespace=secret.internal&service=web", "AKIDTEAM")
     assert (status, error["__type"]) == (403, "AccessDeniedException")
+
+
+def test_rights_hold_for_drains_and_leases(guarded: Any, namespaces: dict[str, str]) -> None:
+    own, shared = namespaces["web in team-a.internal"], namespaces["web in shared.internal"]
+    client(guarded).register_instance(ServiceId=own, InstanceId="a/b", Attributes={"a": "b"})
+    client(guarded).register_instance(ServiceId=shared, InstanceId="a/b", Attributes={"a": "b"})
+    for call in ("drains", "leases"):
+        status, error = signed(guarded, "PUT", f"/{call}/{shared}/a%2Fb", "AKIDTEAM")
+        assert (status, error["__type"]) == (403, "AccessDeniedException")
+    assert signed(guarded, "PUT", f"/drains/{own}/a%2Fb", "AKIDTEAM")[0] == 200
+    assert signed(guarded, "DELETE", f"/drains/{own}/a%2Fb", "AKIDTEAM")[0] == 200
 
 
 def test_every_operation_of_the_api_is_told_apart_as_a_read_or_a_write() -> None:

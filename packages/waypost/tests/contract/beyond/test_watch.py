@@ -11,7 +11,8 @@ def test_a_watch_begins_with_what_is_there_and_goes_on_with_every_change(beyond:
     present = watch.next()
     assert (present.name, present.id) == ("present", present.data["revision"])
     assert (present.data["service"], present.data["service_id"]) == ("web", service.id)
-    shown = {"id": "i-1", "health": "HEALTHY", "attributes": {"AWS_INSTANCE_IPV4": "192.0.2.1", "color": "blue"}}
+    attributes = {"AWS_INSTANCE_IPV4": "192.0.2.1", "color": "blue"}
+    shown = {"id": "i-1", "health": "HEALTHY", "lapsed": False, "draining": False, "attributes": attributes}
     assert present.data["instances"] == [shown]
     service.register("i-2", "192.0.2.2")
     service.judge("i-2", "UNHEALTHY")
@@ -24,6 +25,16 @@ def test_a_watch_begins_with_what_is_there_and_goes_on_with_every_change(beyond:
     assert (gone.data["instance_id"], gone.data["instance"]) == ("i-1", None)
     assert gone.data["cause"]["call"] == "DeregisterInstance"
     assert gone.data["cause"]["by"] == beyond.account
+
+
+def test_a_watch_tells_of_drains(beyond: Any, service: Any) -> None:
+    service.register("i-1")
+    watch = beyond.watch(**service.where)
+    watch.next()
+    assert beyond.call("PUT", f"/drains/{service.id}/i-1", body={"reason": "new disk"}).status == 200
+    began = watch.next()
+    assert (began.data["change"], began.data["instance"]["draining"]) == ("DrainBegan", True)
+    assert began.data["cause"]["why"] == "new disk"
 
 
 def test_a_watch_hears_nothing_of_other_services(beyond: Any, service: Any) -> None:
