@@ -3,8 +3,8 @@
 ``GET /health`` and ``/health/ready`` answer 200, or what ``POST /health`` with a status as its body has set. ``GET /``
 answers the environment as JSON, with the words that it was started with as ``WORDS`` and its limit of open files as
 ``OPEN_FILES``. Arguments: ``ignore-term`` ignores SIGTERM, ``fork`` leaves a child behind, ``exit`` ends with code 3 at
-once, ``exit-later`` once it has been asked for its health, ``sick`` answers 503 from the start, ``spam`` prints without
-end, from a process of its own.
+once, ``exit-later`` once it has been asked for its health, ``sick`` answers 503 from the start, ``spam`` prints 20 MB
+as fast as it can, from a process of its own.
 """
 
 import asyncio
@@ -58,7 +58,8 @@ async def main(*words: str) -> None:
     if "fork" in words:
         subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL)
     if "spam" in words:
-        subprocess.Popen(["yes", "spam and no end of it"], stdin=subprocess.DEVNULL)
+        flood = "yes 'spam and no end of it' | head -c 20000000; exec sleep 600"
+        subprocess.Popen(["sh", "-c", flood], stdin=subprocess.DEVNULL)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, (lambda: None) if "ignore-term" in words else stop.set)

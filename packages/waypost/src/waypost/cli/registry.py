@@ -15,7 +15,7 @@ from waypost.cloudmap import cause, open_cloudmap
 from waypost.own_calls import CallAway, CallError, CallRefused, NoSuchCall, OwnCalls, open_own_calls, quoted
 from waypost.tasks.environment import with_aws_defaults
 from waypost.tasks.errors import PlatformError
-from waypost.tasks.instances import Found, find_instances, tell_health
+from waypost.tasks.instances import Found, find_instances, find_namespaces, tell_health
 from waypost.tasks.registry_errors import NotRegistered, RegistryAway, RegistryError, RegistryRefused, ServiceLost
 
 __all__ = ["drain_instance", "print_history", "undrain_instance"]
@@ -79,11 +79,11 @@ async def print_history(
     url: str | None, service: str, instance: str | None, *, namespace: str | None, limit: int, as_json: bool
 ) -> None:
     """Print the latest changes, the last one at the end. Raises RegistryFailed."""
-    query = {"service": service, "instance": instance, "namespace": namespace}
-    asked = {name: value for name, value in query.items() if value is not None}
     items: list[dict[str, Any]] = []
     cursor: str | None = None
-    async with _registry(url) as (_, own):
+    async with _registry(url) as (client, own):
+        query = {"service": service, "instance": instance, "namespace": namespace or await _home(client, service)}
+        asked = {name: value for name, value in query.items() if value is not None}
         while len(items) < limit:
             page = {"limit": str(min(PAGE, limit - len(items)))} | ({"cursor": cursor} if cursor else {})
             try:
@@ -152,6 +152,14 @@ async def _find(client: Any, instance: str, service: str | None, namespace: str 
         names = ", ".join(f"{each.instance} of {each.service}.{each.namespace}" for each in meant[:4])
         raise RegistryFailed(f"{instance!r} may be {names}", "give more of its id, --service or --namespace", 2)
     return meant[0]
+
+
+async def _home(client: Any, service: str) -> str:
+    """Return the one namespace that has such a service, or the only one there is: the service may be gone."""
+    names = await find_namespaces(client, service=service) or await find_namespaces(client, service=None)
+    if len(names) != 1:
+        raise RegistryFailed(f"the namespace of {service} is not known ({', '.join(names)})", "give --namespace", 2)
+    return names[0]
 
 
 async def _call(

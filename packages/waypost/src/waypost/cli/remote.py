@@ -31,6 +31,8 @@ from waypost.tasks.rolling import Progress
 __all__ = ["print_json", "print_table", "print_tasks", "run_request", "stop_tasks"]
 
 WIDTH: Final = 120  # a row is rather wrapped by the terminal than cut off: its ids are there to be copied
+FILE_WIDTH: Final = 1000  # off a terminal, a row is a line
+WORDY: Final = ("why", "summary", "cause")  # columns that hold sentences
 COLUMNS: Final = ("service", "instance", "address", "pid", "state", "restarts", "why")
 
 
@@ -76,11 +78,11 @@ def print_table(columns: tuple[str, ...], rows: list[list[object]]) -> None:
     """Print rows for people to read."""
     table = Table(box=SIMPLE, pad_edge=False)
     for name in columns:
-        table.add_column(name, no_wrap=name != columns[-1])
+        table.add_column(name, no_wrap=name not in WORDY)
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row))
     console = Console(highlight=False, markup=False)
-    console.width = max(console.width, WIDTH)
+    console.width = max(console.width, WIDTH if console.is_terminal else FILE_WIDTH)
     console.print(table)
 
 

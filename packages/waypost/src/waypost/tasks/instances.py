@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient
     from types_aiobotocore_servicediscovery.type_defs import ServiceTypeDef
 
-__all__ = ["Found", "find_instances", "services_of", "tell_health"]
+__all__ = ["Found", "find_instances", "find_namespaces", "services_of", "tell_health"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,18 @@ async def find_instances(
                                 Found(namespace=name, service=each["Name"], service_id=each["Id"], instance=id_)
                                 for id_ in ids
                             ]
+    return found
+
+
+async def find_namespaces(client: "ServiceDiscoveryClient", *, service: str | None) -> list[str]:
+    """Return the names of all namespaces, or of those that have such a service. Raises RegistryError."""
+    found = []
+    async with translated("ListNamespaces"):
+        async for page in client.get_paginator("list_namespaces").paginate():
+            for each in page["Namespaces"]:
+                services = [] if service is None else [one["Name"] async for one in services_of(client, each["Id"])]
+                if service is None or service in services:
+                    found.append(each["Name"])
     return found
 
 

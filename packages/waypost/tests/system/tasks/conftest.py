@@ -85,7 +85,7 @@ class Platform:
     def up(self, manifest: str, *flags: str, **environment: str) -> None:
         """Start ``waypost up`` and return once it is ready."""
         process = self.spawn(manifest, *flags, **environment)
-        eventually(lambda: "\nready" in self.output or process.poll() is not None, what="ready")
+        eventually(lambda: "\nready" in self.output or process.poll() is not None, within_s=50, what="ready")
         assert process.poll() is None, self.output
 
     def signal(self, number: signal.Signals) -> None:
@@ -172,6 +172,10 @@ class Platform:
             received += connection.recv(65536)
 
 
+def _network() -> str:
+    return f"127.{100 + os.getpid() % 100}.{next(NETWORKS) % 256}.0/24"
+
+
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
@@ -181,8 +185,17 @@ def _toml(value: Any) -> str:
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """Yield a platform that has not been started; whatever it starts is gone at the end."""
-    number = next(NETWORKS)
-    platform = Platform(tmp_path, f"127.{100 + os.getpid() % 100}.{number % 256}.0/24")
+    platform = Platform(tmp_path, _network())
+    try:
+        yield platform
+    finally:
+        platform.kill_everything()
+
+
+@pytest.fixture(scope="module")
+def shared_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Yield a platform that the tests of a module share, not started; whatever it starts is gone at the end."""
+    platform = Platform(tmp_path_factory.mktemp("platform"), _network())
     try:
         yield platform
     finally:
@@ -192,12 +205,17 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 @pytest.fixture
 def echo() -> Callable[..., str]:
     """Return a function that writes the manifest table of a service of echo tasks."""
+    return _echo_table
 
-    def table(name: str, *words: str, **keys: Any) -> str:
-        command = json.dumps([sys.executable, str(ECHO_TASK), *words])
-        health = "{ interval_ms = 100, fall = 2 }"
-        settings = {"ttl_s": 1, "stop_grace_s": 3, **keys}
-        lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
-        return "\n".join([f"[services.{name}]", f"command = {command}", f"health = {health}", *lines, ""])
 
-    return table
+@pytest.fixture(scope="module")
+def echo_table() -> Callable[..., str]:
+    """Return the same, for a platform that is shared."""
+    return _echo_table
+
+
+def _echo_table(name: str, *words: str, **keys: Any) -> str:
+    command = json.dumps([sys.executable, str(ECHO_TASK), *words])
+    settings = {"ttl_s": 1, "stop_grace_s": 3, "health": {"interval_ms": 100, "fall": 2}, **keys}
+    lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
+    return "\n".join([f"[services.{name}]", f"command = {command}", *lines, ""])

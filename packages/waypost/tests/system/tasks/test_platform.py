@@ -180,16 +180,6 @@ def test_a_part_that_dies_is_restarted_alone_and_health_is_watched_on(
     assert platform.tasks[0]["pid"] == task["pid"]
 
 
-def test_a_service_that_was_deleted_comes_back_with_its_instances(platform: Any, echo: Echo) -> None:
-    platform.up(HEAD + echo("web"))
-    cloudmap = platform.cloudmap()
-    service = next(each for each in cloudmap.list_services()["Services"] if each["Name"] == "web")
-    cloudmap.deregister_instance(ServiceId=service["Id"], InstanceId=platform.tasks[0]["instance"])
-    cloudmap.delete_service(Id=service["Id"])
-    address = platform.tasks[0]["address"].rpartition(":")[0]
-    platform.eventually(lambda: platform.answered("web") == {address})
-
-
 def test_tasks_on_one_address_are_found_by_srv(platform: Any, echo: Echo) -> None:
     platform.up(HEAD + echo("web", count=2), "--task-network", "127.0.0.1/32", "--task-port", "0")
     ports = {task["address"].rpartition(":")[2] for task in platform.tasks}

@@ -241,3 +241,37 @@ def _post_health(port: int, status: int) -> None:
         body = str(status).encode()
         connection.sendall(b"POST /health HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         assert connection.recv(1024)
+
+
+def command(somewhere: Somewhere, *words: str) -> "subprocess.CompletedProcess[str]":
+    line = [PROGRAMS / "waypost", *words, "--endpoint-url", somewhere.url, "-o", "json"]
+    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def test_where_there_are_no_drains_and_no_history_the_nearest_is_done_and_said(moto: Somewhere) -> None:
+    attributes = {"AWS_INSTANCE_IPV4": "192.0.2.1"}
+    for instance in ("i-one", "i-other"):
+        moto.cloudmap.register_instance(ServiceId=moto.service, InstanceId=instance, Attributes=attributes)
+    drained = command(moto, "drain", "i-on", "--for", "10m", "--reason", "to look at it")
+    assert drained.returncode == 0, drained.stderr
+    assert json.loads(drained.stdout) == {
+        "namespace": "example.test",
+        "service": "web",
+        "instance": "i-one",
+        "drained": True,
+    }
+    assert "told to be unhealthy instead; --for is not kept: undrain it yourself" in drained.stderr
+    health = moto.cloudmap.get_instances_health_status(ServiceId=moto.service, Instances=["i-one"])["Status"]
+    assert health == {"i-one": "UNHEALTHY"}
+    assert command(moto, "undrain", "i-one").returncode == 0
+    health = moto.cloudmap.get_instances_health_status(ServiceId=moto.service, Instances=["i-one"])["Status"]
+    assert health == {"i-one": "HEALTHY"}
+    twofold = command(moto, "drain", "i-o")
+    assert twofold.returncode == 2
+    assert "'i-o' may be i-one of web.example.test, i-other of web.example.test" in twofold.stderr
+    assert command(moto, "drain", "nothing").returncode == 3
+    history = command(moto, "history", "web")
+    assert history.returncode == 1
+    assert "this registry keeps no history" in history.stderr
+    moto.url = "http://127.0.0.1:1"
+    assert command(moto, "history", "web").returncode == 6

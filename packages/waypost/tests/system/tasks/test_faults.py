@@ -1,0 +1,104 @@
+"""Faults that a supervisor of tasks meets, each with what must hold: nothing is doubled, orphaned or blocked."""
+
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from waypost.promise import read_events, violations
+
+Echo = Callable[..., str]
+HEAD = 'namespace = "example.test"\n'
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_a_task_that_forks_ignores_sigterm_and_floods_its_output_blocks_nobody(platform: Any, echo: Echo) -> None:
+    logs = "[logs]\nmax_bytes = 100000\nkeep = 1\n"
+    platform.up(HEAD + logs + echo("web", "fork", "spam", "ignore-term", stop_grace_s=0.3) + echo("api"))
+    task = next(each for each in platform.tasks if each["service"] == "web")
+    group = [each.pid for each in psutil.process_iter() if os.getpgid(each.pid) == task["pid"]]
+    assert len(group) >= 3
+    log = platform.state / "logs" / f"web-{task['instance']}.log"
+    platform.eventually(log.with_name(f"{log.name}.1").exists, what="its log is kept short")
+    assert json.loads(platform.command("tasks", "-o", "json").stdout)
+    assert platform.command("stop", "web").returncode == 0
+    assert not set(group) & set(platform.pids())
+    assert {each["service"] for each in platform.tasks} == {"api"}
+
+
+def test_a_supervisor_without_descriptors_keeps_what_runs_and_recovers(platform: Any, echo: Echo) -> None:
+    platform.up(HEAD + echo("web", count=2))
+    one, other = platform.tasks
+    supervisor = platform.run["pid"]
+    _, hard = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (descriptors(supervisor), hard))
+    os.kill(one["pid"], signal.SIGKILL)
+    before = psutil.Process(supervisor).cpu_times()
+    time.sleep(1.5)  # how long it is looked at
+    after = psutil.Process(supervisor).cpu_times()
+    assert after.user + after.system - before.user - before.system < 1.0, "it does not spin"
+    assert platform.process.poll() is None
+    assert psutil.pid_exists(other["pid"])
+    assert other["address"].rpartition(":")[0] in platform.answered("web")
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (hard, hard))
+    platform.eventually(lambda: len(platform.answered("web")) == 2, what="a successor is there")
+    assert one["address"].rpartition(":")[0] not in platform.answered("web")
+    assert violations(read_events(platform.folder / "promise")) == []
+
+
+def test_a_process_with_a_number_that_was_used_before_is_not_taken_for_the_task(platform: Any, echo: Echo) -> None:
+    manifest = HEAD + echo("web")
+    platform.up(manifest)
+    task = platform.tasks[0]
+    platform.signal(signal.SIGKILL)
+    platform.wait()
+    os.kill(task["pid"], signal.SIGKILL)
+    path = platform.state / "tasks.json"
+    saved = json.loads(path.read_text())
+    me = os.getpid()  # somebody else has the number now
+    path.write_text(json.dumps({**saved, "tasks": [{**saved["tasks"][0], "pid": me}]}))
+    platform.up(manifest)
+    assert [each["pid"] for each in platform.tasks] != [me]
+    assert task["instance"] not in platform.discovered("web", "ALL")
+    assert platform.tasks[0]["address"] != task["address"], "it rests"
+
+
+def test_a_supervisor_that_is_stopped_for_a_while_removes_nobody_on_waking(platform: Any, echo: Echo) -> None:
+    platform.up(HEAD + echo("web", count=3))
+    before = {task["instance"]: task["pid"] for task in platform.tasks}
+    pids = [platform.run["pid"], platform.run["pids"]["prober"]]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(2.5)  # longer than any check may take: the suspension itself is the test
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(0.5)  # five checks
+    assert {task["instance"]: task["pid"] for task in platform.tasks} == before
+    assert platform.discovered("web") == before.keys()
+    assert "unhealthy" not in platform.output
+
+
+def test_two_supervisors_after_another_never_double_a_task(platform: Any, echo: Echo) -> None:
+    manifest = HEAD + echo("web", count=2)
+    platform.up(manifest)
+    flags = [each for name in ("http", "dns") for each in (f"--{name}-address", platform.run[f"{name}_address"])]
+    for pause_s in (0.3, 0.6, 0.9):  # killed while it adopts
+        platform.signal(signal.SIGKILL)
+        platform.wait()
+        platform.spawn(manifest, *flags)
+        time.sleep(pause_s)
+    platform.eventually(lambda: "\nready" in platform.output, what="the last of them is ready")
+    mine = [pid for pid in platform.pids() if "echo_task.py" in " ".join(psutil.Process(pid).cmdline())]
+    assert sorted(mine) == sorted(task["pid"] for task in platform.tasks)
+    assert len(mine) == 2
+    assert platform.discovered("web") == {task["instance"] for task in platform.tasks}
+    assert violations(read_events(platform.folder / "promise")) == []
