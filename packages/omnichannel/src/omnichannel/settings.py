@@ -7,6 +7,7 @@ task; the rest is the publisher's own. Durations are in seconds.
 import contextlib
 import ipaddress
 from email.utils import parseaddr
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -57,7 +58,17 @@ class Settings(BaseSettings):
 
     omnichannel_concurrency: Annotated[int, Field(ge=1, le=1000)] = 32  # deliveries that one worker has in flight
     omnichannel_drain_s: Seconds = 10.0  # after SIGTERM what is in flight may end within this; then it is cut off
-    omnichannel_poll_s: Annotated[float, Field(ge=0.01, le=60)] = 0.2  # how often a scheduler looks for what is due
+    omnichannel_poll_s: Annotated[float, Field(ge=0.01, le=60)] = (
+        0.2  # a scheduler looks for what is due this often ...
+    )
+    # ... and exactly when something that it knows of becomes due
+
+    omnichannel_retention_days: Annotated[float, Field(ge=0, le=36_500)] = (
+        90  # ended messages are kept so long; 0: always
+    )
+    omnichannel_archive_dir: Path | None = (
+        None  # where they are written before they are deleted, one JSON object a line
+    )
 
     aws_endpoint_url_servicediscovery: str = ""  # the registry and ...
     waypost_dns: str = ""  # ... the nameserver of the platform: here only so that no webhook is sent to them
@@ -98,6 +109,13 @@ class Settings(BaseSettings):
     def _is_a_sender(cls, value: str) -> str:
         if "@" not in parseaddr(value)[1] or not value.isprintable():
             raise ValueError("is no sender, such as news@example.com or News <news@example.com>")
+        return value
+
+    @field_validator("omnichannel_archive_dir")
+    @classmethod
+    def _is_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("is no folder")
         return value
 
     @model_validator(mode="after")

@@ -3,20 +3,21 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from omnichannel.api.access import KeyRequired
+from omnichannel.api.content import ATTACHMENT_BYTES
 from omnichannel.api.routes import routes
 from omnichannel.channels import Channels, configured_channels
 from omnichannel.database.keys import ApiKeys
 from omnichannel.database.store import Store
 from omnichannel.discovery import ServiceClient, ServiceEndpoints
-from omnichannel.serving.backing import open_backing
+from omnichannel.serving.backing import Backing, open_backing
 from omnichannel.serving.health import Health
+from omnichannel.serving.metrics import metrics_routes
 from omnichannel.serving.refusals import add_refusals
 from omnichannel.serving.requests import BoundedBody, RequestLog
 from omnichannel.serving.server import listen, serve, stop_requested
@@ -40,12 +41,13 @@ def build(
         summary="Write a message once; it is delivered on every channel asked for.",
         version="1",
         redoc_url=None,
-        routes=health.routes(),
+        routes=[*health.routes(), *metrics_routes()],
     )
-    guards = [Depends(KeyRequired(keys))] if keys is not None else []
-    app.include_router(routes(store, channels, services, clock=clock), dependencies=guards)
+    guards = [Depends(KeyRequired(keys, clock))] if keys is not None else []
+    v1 = routes(store, channels, services, clock=clock, draining=lambda: health.is_draining)
+    app.include_router(v1, dependencies=guards)
     add_refusals(app)
-    return RequestLog(BoundedBody(app))
+    return RequestLog(BoundedBody(app, wider={"/v1/attachments": ATTACHMENT_BYTES}))
 
 
 async def run(settings: Settings) -> None:
@@ -65,10 +67,15 @@ async def run(settings: Settings) -> None:
             services=services,
             keys=ApiKeys(backing.database) if settings.omnichannel_auth == "on" else None,
             health=health,
-            clock=partial(datetime.now, UTC),
+            clock=backing.clock.now,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(app, listener, stop=stop), name="http")
-            tasks.create_task(backing.prepare(health, stop=stop), name="prepare")
+            tasks.create_task(_prepare(backing, health, stop), name="prepare")
             await stop.wait()
             health.draining()
+
+
+async def _prepare(backing: Backing, health: Health, stop: asyncio.Event) -> None:
+    await backing.prepare(health, stop=stop)
+    await backing.clock.keep(stop)

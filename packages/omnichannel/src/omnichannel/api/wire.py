@@ -2,30 +2,67 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 from unicodedata import category
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from omnichannel.messages.model import Channel, DeliveryStatus, MessageStatus, NewMessage, Recipient
+from omnichannel.database.message_rows import MessageFilter
+from omnichannel.messages.model import Channel, DeliveryStatus, MessageStatus, Recipient
+from omnichannel.messages.recurrence import InvalidRecurrence, find_zone
 
 __all__ = [
+    "BATCH",
+    "RECIPIENTS",
+    "Address",
+    "BatchIn",
+    "BatchOut",
+    "Body",
     "ChannelList",
     "ChannelOut",
+    "ContentIn",
+    "Cursor",
     "DeliveryOut",
     "EchoOut",
+    "FieldErrorOut",
+    "Instant",
+    "Limit",
     "ListQuery",
     "MessageIn",
     "MessageOut",
     "MessagePage",
+    "Name",
+    "PageQuery",
     "ProblemOut",
     "RecipientIn",
+    "Recipients",
+    "Refusing",
+    "Subject",
+    "Telling",
+    "TemplateUse",
+    "WordsIn",
+    "Zone",
 ]
 
 SUBJECT_LENGTH: Final = 500  # characters
 BODY_LENGTH: Final = 100_000  # characters
 ADDRESS_LENGTH: Final = 2048  # characters; a channel's own limit may be lower
 RECIPIENTS: Final = 1000  # of one message
+BATCH: Final = 1000  # messages in one request
+ATTACHMENTS: Final = 10  # of one message
+VARIABLES: Final = 200  # of a template
 NOT_IN_A_LINE: Final = frozenset({"Cc", "Zl", "Zp"})  # Unicode's controls, line and paragraph separators
 RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
@@ -63,25 +100,112 @@ def _distinct(recipients: "list[RecipientIn]") -> "list[RecipientIn]":
     return recipients
 
 
+def _is_zone(value: str) -> str:
+    try:
+        find_zone(value)
+    except InvalidRecurrence as exc:
+        raise ValueError(exc.reason) from None
+    return value
+
+
+def _absent(value: Any) -> bool:
+    return value is None
+
+
 Instant = Annotated[AwareDatetime, BeforeValidator(_rfc_3339), AfterValidator(_in_utc)]
+Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH), AfterValidator(_one_line)]
+Body = Annotated[str, Field(min_length=1, max_length=BODY_LENGTH), AfterValidator(_without_nul)]
+Address = Annotated[str, Field(min_length=1, max_length=ADDRESS_LENGTH), AfterValidator(_without_nul)]
+Zone = Annotated[str, Field(max_length=64, examples=["Europe/Madrid"]), AfterValidator(_is_zone)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Lower case, digits, `.`, `_`, `-`.")]
+Limit = Annotated[int, Field(ge=1, le=200)]
+Cursor = Annotated[str | None, Field(min_length=1, max_length=500, description="`next` of the page before.")]
 
 
-class _Refusing(BaseModel):
+class Refusing(BaseModel):
+    """What a caller sends: a field that we do not know is refused by its name."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Telling(BaseModel):
+class Telling(BaseModel):
+    """What we answer."""
+
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class RecipientIn(_Refusing):
+class RecipientIn(Refusing):
     """An address on a channel."""
 
     channel: Channel
-    address: Annotated[str, Field(min_length=1, max_length=ADDRESS_LENGTH), AfterValidator(_without_nul)]
+    address: Address
+    zone: Annotated[Zone | None, Field(description="Where the recipient lives: quiet hours go by that clock.")] = None
+
+    def recipient(self) -> Recipient:
+        """Return the recipient that this names."""
+        return Recipient(self.channel, self.address, self.zone)
 
 
-class MessageIn(_Refusing):
+Recipients = Annotated[list[RecipientIn], Field(min_length=1, max_length=RECIPIENTS), AfterValidator(_distinct)]
+
+
+class WordsIn(Refusing):
+    """What one channel says instead of the message's own words."""
+
+    subject: Subject
+    body: Body
+
+
+class TemplateUse(Refusing):
+    """A template, and what to put into its places."""
+
+    name: Name
+    version: Annotated[int | None, Field(ge=1, description="Absent: the newest.")] = None
+    variables: Annotated[dict[str, JsonValue], Field(max_length=VARIABLES)] = {}
+
+
+class ContentIn(Refusing):
+    """What is said and to whom: words or a template, recipients or an audience or both."""
+
+    template: TemplateUse | None = None
+    audience: Annotated[Name | None, Field(description="Its members are added to the recipients.")] = None
+    subject: Annotated[Subject | None, Field(validate_default=True)] = None
+    body: Annotated[Body | None, Field(validate_default=True)] = None
+    recipients: Annotated[Recipients | None, Field(validate_default=True)] = None
+    variants: Annotated[
+        dict[Channel, WordsIn], Field(description="By channel: what it says instead of `subject` and `body`.")
+    ] = {}
+    urgent: Annotated[bool, Field(description="Quiet hours do not hold it back.")] = False
+    ordered: Annotated[
+        bool, Field(description="Each address gets its ordered messages one after the other, by `send_at`.")
+    ] = False
+    attachments: Annotated[list[str], Field(max_length=ATTACHMENTS, description="Ids of attachments.")] = []
+
+    @field_validator("subject", "body", mode="before")
+    @classmethod
+    def _said_once(cls, value: Any, info: ValidationInfo) -> Any:
+        templated = info.data.get("template") is not None
+        if value is None and not templated:
+            raise PydanticCustomError("missing", "Field required")
+        if value is not None and templated:
+            raise ValueError("must be absent: the template says it")
+        return value
+
+    @field_validator("recipients", mode="before")
+    @classmethod
+    def _goes_somewhere(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.data.get("audience") is None:
+            raise PydanticCustomError("missing", "Field required")
+        return value
+
+    @model_validator(mode="after")
+    def _variants_are_its_own(self) -> Self:
+        if self.template is not None and self.variants:
+            raise ValueError("variants must be absent: the template says them")
+        return self
+
+
+class MessageIn(ContentIn):
     """A message to be sent to each of its recipients, at once or at a time."""
 
     model_config = ConfigDict(
@@ -98,22 +222,25 @@ class MessageIn(_Refusing):
         }
     )
 
-    subject: Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH), AfterValidator(_one_line)]
-    body: Annotated[str, Field(min_length=1, max_length=BODY_LENGTH), AfterValidator(_without_nul)]
     send_at: Annotated[Instant | None, Field(description="Absent, null or past: the message is sent at once.")] = None
-    recipients: Annotated[list[RecipientIn], Field(min_length=1, max_length=RECIPIENTS), AfterValidator(_distinct)]
+    expires_at: Annotated[Instant | None, Field(description="No attempt starts at or after it.")] = None
 
-    def message(self) -> NewMessage:
-        """Return the message that this asks for."""
-        return NewMessage(
-            subject=self.subject,
-            body=self.body,
-            recipients=tuple(Recipient(recipient.channel, recipient.address) for recipient in self.recipients),
-            send_at=self.send_at,
-        )
+    @field_validator("expires_at")
+    @classmethod
+    def _has_time(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        send_at = info.data.get("send_at")
+        if value is not None and send_at is not None and value <= send_at:
+            raise ValueError("must be after send_at")
+        return value
 
 
-class DeliveryOut(_Telling):
+class BatchIn(Refusing):
+    """Many messages: all of them are taken, or none."""
+
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=BATCH)]
+
+
+class DeliveryOut(Telling):
     """One message on its way to one address."""
 
     id: str
@@ -124,7 +251,7 @@ class DeliveryOut(_Telling):
     last_error: Annotated[str | None, Field(description="Why the latest attempt that failed did so.")]
 
 
-class MessageOut(_Telling):
+class MessageOut(Telling):
     """A message as it stands."""
 
     id: str
@@ -132,24 +259,52 @@ class MessageOut(_Telling):
     send_at: datetime
     created_at: datetime
     deliveries: tuple[DeliveryOut, ...]
+    expires_at: Annotated[datetime | None, Field(exclude_if=_absent)] = None
+    template: Annotated[str | None, Field(exclude_if=_absent, description="`name@version`.")] = None
+    schedule_id: Annotated[str | None, Field(exclude_if=_absent)] = None
 
 
-class MessagePage(_Telling):
+class BatchOut(Telling):
+    """The messages of a batch, in the order in which they were sent in."""
+
+    items: tuple[MessageOut, ...]
+
+
+class MessagePage(Telling):
     """Some messages, newest first."""
 
     items: tuple[MessageOut, ...]
     next: Annotated[str | None, Field(description="The `cursor` of the next page; null: this is the last.")]
 
 
-class ListQuery(_Refusing):
+class PageQuery(Refusing):
+    """Which page of a list."""
+
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+class ListQuery(PageQuery):
     """Which messages to list."""
 
     status: MessageStatus | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Annotated[str | None, Field(min_length=1, max_length=500, description="`next` of the page before.")] = None
+    channel: Channel | None = None
+    schedule: Annotated[str | None, Field(max_length=36, description="Id of the schedule that they came of.")] = None
+    created_from: Instant | None = None
+    created_before: Instant | None = None
+
+    def filter(self) -> MessageFilter:
+        """Return what is wanted."""
+        return MessageFilter(
+            status=self.status,
+            channel=self.channel,
+            schedule_id=self.schedule,
+            created_from=self.created_from,
+            created_before=self.created_before,
+        )
 
 
-class ChannelOut(_Telling):
+class ChannelOut(Telling):
     """A channel, and whether it can be used here."""
 
     name: Channel
@@ -157,7 +312,7 @@ class ChannelOut(_Telling):
     healthy: Annotated[bool, Field(description="Whether the channel's server answers; false if not configured.")]
 
 
-class ChannelList(_Telling):
+class ChannelList(Telling):
     """Every channel there is."""
 
     items: tuple[ChannelOut, ...]

@@ -168,6 +168,11 @@ def compose(claim: Claim, *, sender: str, unsubscribe_url: str = "") -> bytes:
         message["List-Unsubscribe"] = f"<{unsubscribe_url.replace('{address}', quote(claim.address, safe=''))}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(claim.body)
+    for each in claim.attachments:
+        main, _, kind = each.media_type.partition("/")
+        message.add_attachment(each.content, maintype=main, subtype=kind, filename=each.name)
+    if claim.attachments:  # the boundary is drawn at random otherwise, and every try is to have the same bytes
+        message.set_boundary(f"=_{claim.delivery_id}")
     return message.as_bytes()
 
 

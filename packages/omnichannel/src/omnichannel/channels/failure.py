@@ -5,7 +5,7 @@ A provider's own table maps what it answers to a class; what follows is decided 
 
 from enum import StrEnum
 
-from omnichannel.messages.outcome import LostAnswer, Outcome, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import Gone, LostAnswer, Outcome, PermanentFailure, Throttled, TransientFailure
 
 __all__ = ["AUTH_WAIT_S", "THROTTLE_WAIT_S", "Failure", "outcome_of"]
 
@@ -34,12 +34,14 @@ def outcome_of(failure: Failure, words: str, *, after_s: float | None = None) ->
         case Failure.TRANSIENT:
             return TransientFailure(words, after_s)
         case Failure.THROTTLED:
-            return TransientFailure(words, THROTTLE_WAIT_S if after_s is None else after_s)
+            return Throttled(words, THROTTLE_WAIT_S if after_s is None else after_s)
         case Failure.QUOTA:
-            return TransientFailure(f"quota: {words}", 3600.0 if after_s is None else after_s)
+            return Throttled(f"quota: {words}", 3600.0 if after_s is None else after_s)
         case Failure.AUTH:
             return TransientFailure(f"credentials: {words}", AUTH_WAIT_S if after_s is None else after_s)
-        case Failure.PERMANENT | Failure.GONE:
+        case Failure.PERMANENT:
             return PermanentFailure(words)
+        case Failure.GONE:
+            return Gone(words)
         case Failure.AMBIGUOUS:
             return LostAnswer(words)

@@ -20,7 +20,7 @@ from omnichannel.messages.model import Channel
 from omnichannel.messages.verdict import TELLS_REPETITIONS
 from omnichannel.settings import Settings, SettingsInvalid
 
-__all__ = ["GROUP", "Kind", "kinds"]
+__all__ = ["GROUP", "Kind", "configured_webhook", "kinds"]
 
 GROUP: Final = "omnichannel.channels"
 
@@ -38,9 +38,14 @@ class Kind:
     tells_repetitions: bool = False
 
 
-def _webhook(settings: Settings, _: Credentials) -> Adapter:
+def configured_webhook(settings: Settings) -> Webhook:
+    """Return what posts to URLs, within the networks that the settings allow."""
     networks = ReachableNetworks.parse(settings.webhook_allow_networks, settings.own_listeners)
     return Webhook(networks, timeout_s=settings.webhook_timeout_s)
+
+
+def _webhook(settings: Settings, _: Credentials) -> Adapter:
+    return configured_webhook(settings)
 
 
 def _email(settings: Settings, credentials: Credentials) -> Adapter | None:

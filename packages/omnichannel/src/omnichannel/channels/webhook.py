@@ -5,6 +5,7 @@ message once. A 2xx answer is a delivery. Redirects are not followed: where they
 """
 
 import asyncio
+import base64
 import json
 import socket
 from datetime import UTC, datetime
@@ -21,7 +22,15 @@ from omnichannel.channels.networks import AddressRefused, ReachableNetworks
 from omnichannel.channels.rendered import Rendered
 from omnichannel.channels.words import excerpt
 from omnichannel.messages.model import Claim
-from omnichannel.messages.outcome import Delivered, LostAnswer, Outcome, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import (
+    Delivered,
+    Gone,
+    LostAnswer,
+    Outcome,
+    PermanentFailure,
+    Throttled,
+    TransientFailure,
+)
 
 __all__ = ["Webhook", "outcome_of_status", "parse_url", "retry_after_s"]
 
@@ -32,7 +41,9 @@ EXCERPT_BYTES: Final = 1024  # of an error's body, for last_error
 EXCERPT_TIMEOUT_S: Final = 1.0
 IDLE_S: Final = 4.0  # below the 5 s after which common servers close an idle connection
 WAIT_AT_MOST_S: Final = 24 * 3600.0  # however long a Retry-After asks for
-TRY_AGAIN: Final = frozenset({408, 425, 429})  # the 4xx that speak of the moment, not of the request
+TRY_AGAIN: Final = frozenset({408, 425})  # the 4xx that speak of the moment, not of the request
+THROTTLED: Final = 429
+GONE: Final = 410
 
 
 class Webhook:
@@ -62,7 +73,7 @@ class Webhook:
         try:
             url = parse_url(claim.address)
             async with self._open().post(
-                url, data=_payload(claim), headers={"webhook-id": claim.delivery_id}, allow_redirects=False
+                url, data=_payload(claim), headers=_headers(claim), allow_redirects=False
             ) as response:
                 words = "" if response.ok else await _words(response)
                 after = retry_after_s(response.headers.get("retry-after"), now=datetime.now(UTC))
@@ -81,6 +92,20 @@ class Webhook:
             return LostAnswer(f"no answer within {self._timeout.total:g} s")
         except (aiohttp.ClientError, OSError) as exc:
             return LostAnswer(f"the connection broke before an answer: {excerpt(str(exc) or type(exc).__name__)}")
+
+    async def post(self, url: str, payload: bytes, headers: dict[str, str]) -> tuple[int | None, str]:
+        """Post a body to a URL under the same guard; return the status and some words, or None and the reason."""
+        try:
+            async with self._open().post(
+                parse_url(url), data=payload, headers=headers, allow_redirects=False
+            ) as answer:
+                return answer.status, "" if answer.ok else await _words(answer)
+        except (InvalidAddress, AddressRefused) as exc:
+            return None, str(exc)
+        except TimeoutError:
+            return None, f"no answer within {self._timeout.total:g} s"
+        except (aiohttp.ClientError, OSError, UnicodeError) as exc:
+            return None, excerpt(str(exc) or type(exc).__name__)
 
     async def healthy(self) -> bool:
         return True  # every recipient is a server of its own
@@ -142,6 +167,10 @@ def outcome_of_status(status: int, words: str, after_s: float | None) -> Outcome
     said = f"HTTP {status}: {words}" if words else f"HTTP {status}"
     if 200 <= status < 300:
         return Delivered()
+    if status == THROTTLED:
+        return Throttled(said, after_s)
+    if status == GONE:
+        return Gone(said)
     if status >= 500 or status in TRY_AGAIN:
         return TransientFailure(said, after_s)
     return PermanentFailure(f"{said} (redirects are not followed)" if 300 <= status < 400 else said)
@@ -174,16 +203,25 @@ async def _addresses(host: str, port: int) -> list[str]:
 
 
 def _payload(claim: Claim) -> bytes:
-    return json.dumps(
-        {
-            "id": claim.delivery_id,
-            "message_id": claim.message_id,
-            "subject": claim.subject,
-            "body": claim.body,
-            "attempt": claim.attempt,
-        },
-        ensure_ascii=False,
-    ).encode()
+    content: dict[str, object] = {
+        "id": claim.delivery_id,
+        "message_id": claim.message_id,
+        "subject": claim.subject,
+        "body": claim.body,
+        "attempt": claim.attempt,
+    }
+    if claim.attachments:
+        content["attachments"] = [
+            {"name": each.name, "media_type": each.media_type, "content": base64.b64encode(each.content).decode()}
+            for each in claim.attachments
+        ]
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+def _headers(claim: Claim) -> dict[str, str]:
+    """Return the headers of a try: the receiver can tell a repetition, and whose request it all began with."""
+    traced = {"traceparent": claim.trace.traceparent, "x-request-id": claim.trace.request_id}
+    return {"webhook-id": claim.delivery_id} | {name: value for name, value in traced.items() if value}
 
 
 async def _words(response: aiohttp.ClientResponse) -> str:

@@ -1,4 +1,4 @@
-"""``omnichannel``: the three services, the keys of the API, and a receiver to try webhooks with.
+"""``omnichannel``: the three services, the keys of the API, the database, and a receiver to try webhooks with.
 
 A service runs in the foreground, logs JSON lines to standard error, and ends with exit code 0 on SIGTERM or Ctrl-C.
 Other exit codes: 2, a variable of the environment cannot be used; 5, its address cannot be listened on; 1, the rest.
@@ -6,15 +6,15 @@ Other exit codes: 2, a variable of the environment cannot be used; 5, its addres
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
 from omnichannel.cli.receive import BadAddress
 from omnichannel.cli.receive import receive as print_webhooks
-from omnichannel.database import DatabaseUnavailable
-from omnichannel.database.keys import ApiKeys
+from omnichannel.database import DatabaseUnavailable, NotFound
+from omnichannel.database.keys import ApiKeys, Scope
 from omnichannel.discovery import EndpointsUnknown
 from omnichannel.serving.backing import open_database
 from omnichannel.serving.logs import configure_log
@@ -32,6 +32,7 @@ EXIT_CODES: Final[Mapping[type[Exception], int]] = {
     NameserverUnknown: 2,
     CannotListen: 5,
     DatabaseUnavailable: 1,
+    NotFound: 1,
     BadAddress: 5,
 }
 """The refusals that are told in one line instead of a traceback."""
@@ -44,6 +45,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="The keys of the API.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+db = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(db, name="db")
 
 
 @app.command()
@@ -84,18 +87,62 @@ def receive(
 
 
 @keys.command()
-def create(name: Annotated[str, typer.Argument(help="Whose key it is, in your words.")]) -> None:
+def create(
+    name: Annotated[str, typer.Argument(help="Whose key it is, in your words.")],
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it allows; may be given several times. Without it: everything.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(min=0.001, max=36_500, help="How long it holds.")] = None,
+) -> None:
     """Make a key and print it. It is shown this once; only a hash of it is kept."""
-    typer.echo(_run(lambda settings: _create_key(settings, name)))
+    now = datetime.now(UTC)
+    expires_at = None if days is None else now + timedelta(days=days)
+    scopes = tuple(scope or [Scope.ADMIN])
+    typer.echo(_on_keys(lambda known: known.create(name, now=now, scopes=scopes, expires_at=expires_at)))
 
 
-async def _create_key(settings: Settings, name: str) -> str:
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys, one a line: id, state, scopes, last use, name."""
+    now = datetime.now(UTC)
+    for key in _on_keys(lambda known: known.list()):
+        ended = key.expires_at is not None and key.expires_at <= now
+        state = "revoked" if key.revoked_at else "expired" if ended else "holds"
+        used = "never used" if key.last_used_at is None else f"used {key.last_used_at:%Y-%m-%d %H:%M}"
+        typer.echo(f"{key.id}  {state}  {','.join(sorted(key.scopes))}  {used}  {key.name}")
+
+
+@keys.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="The 12 digits after omni_.")]) -> None:
+    """Let a key hold no more, at once."""
+    _on_keys(lambda known: known.revoke(key_id, now=datetime.now(UTC)))
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the database that DATABASE_URL names to the newest revision. Any number of processes may do so at once."""
+    typer.echo(_run(_upgrade))
+
+
+async def _upgrade(settings: Settings) -> str:
     database = open_database(settings)
     try:
         await database.migrate()
-        return await ApiKeys(database).create(name, now=datetime.now(UTC))
+        return f"the database is at revision {await database.revision()}"
     finally:
         await database.close()
+
+
+def _on_keys(work: Callable[[ApiKeys], Coroutine[Any, Any, Result]]) -> Result:
+    async def opened(settings: Settings) -> Result:
+        database = open_database(settings)
+        try:
+            await database.migrate()
+            return await work(ApiKeys(database))
+        finally:
+            await database.close()
+
+    return _run(opened)
 
 
 def _serve(name: str, service: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:

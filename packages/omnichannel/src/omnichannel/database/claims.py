@@ -1,27 +1,37 @@
-"""Claims as rows: taken, renewed, ended by an outcome. Every statement locks deliveries in order of their ids."""
+"""Claims as rows: renewed, and ended by an outcome. Every statement locks deliveries in order of their ids."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Select, bindparam, func, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from omnichannel.database.message_rows import update_statuses
-from omnichannel.database.rows import from_ms, shorten, to_ms
-from omnichannel.database.tables import QUEUED, SENDING, attempt, delivery, message
-from omnichannel.messages.lifecycle import OPEN
+from omnichannel.database.aftermath import settle
+from omnichannel.database.rows import shorten, to_ms
+from omnichannel.database.tables import SENDING, attempt, delivery, message
 from omnichannel.messages.model import Channel, Claim, DeliveryStatus
-from omnichannel.messages.outcome import Accepted, Delivered, LostAnswer, Outcome, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import (
+    Accepted,
+    Delivered,
+    Gone,
+    LostAnswer,
+    Outcome,
+    PermanentFailure,
+    Throttled,
+    TransientFailure,
+)
 from omnichannel.messages.verdict import Verdict
 
-__all__ = ["Ending", "end", "lock_held", "renew", "take"]
+__all__ = ["Ending", "end", "lock_held", "renew"]
 
 _OUTCOME_NAMES: dict[type[Outcome], str] = {
     Accepted: "accepted",
     Delivered: "delivered",
     TransientFailure: "transient",
+    Throttled: "throttled",
     PermanentFailure: "permanent",
+    Gone: "gone",
     LostAnswer: "lost",
 }
 
@@ -32,70 +42,11 @@ class Ending:
 
     delivery_id: str
     message_id: str
+    channel: Channel
     number: int  # of the attempt
     outcome: Outcome
     verdict: Verdict
     ended_ms: int
-
-
-async def take(
-    connection: AsyncConnection, ids: Collection[str], *, owner: str, now_ms: int, until_ms: int
-) -> list[Claim]:
-    """Claim the queued ones among the deliveries, and start an attempt for each; return them in the order of the ids.
-
-    A rival's claim that is not committed yet is waited for, not skipped: whoever is told nothing here may commit the
-    stream's position, because each of these deliveries is then certainly somebody's.
-    """
-    free = select(delivery.c.id).where(delivery.c.id.in_(ids), QUEUED).order_by(delivery.c.id).with_for_update()
-    statement = (
-        update(delivery)
-        .where(delivery.c.id.in_(select(free.cte("free").c.id)))
-        .values(
-            status=DeliveryStatus.SENDING.value,
-            epoch=delivery.c.epoch + 1,
-            attempts=delivery.c.attempts + 1,
-            claim_until=until_ms,
-            first_attempt_at=func.coalesce(delivery.c.first_attempt_at, now_ms),
-        )
-        .returning(
-            delivery.c.id,
-            delivery.c.message_id,
-            delivery.c.channel,
-            delivery.c.address,
-            delivery.c.attempts,
-            delivery.c.first_attempt_at,
-            delivery.c.epoch,
-        )
-    )
-    taken = (await connection.execute(statement)).all()
-    if not taken:
-        return []
-    await connection.execute(
-        insert(attempt),
-        [
-            {"delivery_id": row.id, "number": row.attempts, "epoch": row.epoch, "owner": owner, "started_at": now_ms}
-            for row in taken
-        ],
-    )
-    contents = select(message.c.id, message.c.subject, message.c.body).where(
-        message.c.id.in_({row.message_id for row in taken})
-    )
-    content = {row.id: row for row in await connection.execute(contents)}
-    asked = {each: place for place, each in enumerate(ids)}
-    return [
-        Claim(
-            delivery_id=row.id,
-            message_id=row.message_id,
-            channel=Channel(row.channel),
-            address=row.address,
-            subject=content[row.message_id].subject,
-            body=content[row.message_id].body,
-            attempt=row.attempts,
-            first_attempt_at=from_ms(row.first_attempt_at),
-            epoch=row.epoch,
-        )
-        for row in sorted(taken, key=lambda row: asked[row.id])
-    ]
 
 
 async def renew(connection: AsyncConnection, claims: Collection[Claim], *, until_ms: int) -> frozenset[str]:
@@ -119,10 +70,13 @@ def _held(claims: Collection[Claim]) -> Select[Any]:
     return select(delivery.c.id, delivery.c.epoch).where(claimed, SENDING).order_by(delivery.c.id).with_for_update()
 
 
-async def end(connection: AsyncConnection, endings: Sequence[Ending]) -> None:
-    """Write down endings of attempts on deliveries that this transaction has locked."""
+async def end(connection: AsyncConnection, endings: Sequence[Ending], *, now_ms: int) -> list[str]:
+    """Write down endings of attempts on deliveries that this transaction has locked; return ids to ring for, last.
+
+    A delivery that would be tried again is cancelled instead if its message was cancelled while the attempt ran.
+    """
     if not endings:
-        return
+        return []
     ended = (
         update(attempt)
         .where(attempt.c.delivery_id == bindparam("of"), attempt.c.number == bindparam("nth"))
@@ -141,17 +95,50 @@ async def end(connection: AsyncConnection, endings: Sequence[Ending]) -> None:
             status=bindparam("to"),
             due_at=func.coalesce(bindparam("due", type_=delivery.c.due_at.type), delivery.c.due_at),
             last_error=func.coalesce(bindparam("why", type_=delivery.c.last_error.type), delivery.c.last_error),
+            uncounted=delivery.c.uncounted + bindparam("free"),
         )
     )
     await connection.execute(moved, [_delivery_values(each) for each in endings])
-    await update_statuses(connection, {each.message_id for each in endings if each.verdict.status not in OPEN})
+    await _suppress(connection, [each for each in endings if isinstance(each.outcome, Gone)], now_ms=now_ms)
+    again = [each for each in endings if each.verdict.status is DeliveryStatus.RETRY_WAIT]
+    cancelled = await _cancel(connection, again)
+    final = [each.delivery_id for each in endings if each.verdict.status is not DeliveryStatus.RETRY_WAIT]
+    return await settle(connection, [*final, *cancelled], now_ms=now_ms)
+
+
+async def _cancel(connection: AsyncConnection, endings: Sequence[Ending]) -> list[str]:
+    if not endings:
+        return []
+    stopped = select(message.c.id).where(
+        message.c.id.in_({each.message_id for each in endings}), message.c.cancelled_at.is_not(None)
+    )
+    messages = set((await connection.execute(stopped)).scalars())
+    ids = [each.delivery_id for each in endings if each.message_id in messages]
+    if ids:
+        moved = update(delivery).where(delivery.c.id.in_(ids)).values(status=DeliveryStatus.CANCELLED.value)
+        await connection.execute(moved)
+    return ids
+
+
+async def _suppress(connection: AsyncConnection, endings: Sequence[Ending], *, now_ms: int) -> None:
+    """Note that nothing more is to be sent to addresses that have ceased to exist."""
+    if not endings:
+        return
+    add = text(
+        "INSERT INTO suppression (channel, address, reason, created_at)"
+        " SELECT channel, address, :reason, :now FROM delivery WHERE id = :id"
+        " ON CONFLICT (channel, address) DO NOTHING"
+    )
+    for each in endings:
+        values = {"id": each.delivery_id, "reason": shorten(each.verdict.error) or "gone", "now": now_ms}
+        await connection.execute(add, values)
 
 
 def _attempt_values(ending: Ending) -> dict[str, object]:
     match ending.outcome:
         case Accepted(provider_id) | Delivered(provider_id):
             detail, provider = None, provider_id
-        case TransientFailure() | PermanentFailure() | LostAnswer() as failure:
+        case failure:
             detail, provider = failure.reason, None
     return {
         "of": ending.delivery_id,
@@ -170,4 +157,5 @@ def _delivery_values(ending: Ending) -> dict[str, object]:
         "to": ending.verdict.status.value,
         "due": None if due_at is None else to_ms(due_at),
         "why": shorten(ending.verdict.error),
+        "free": 0 if ending.verdict.counts else 1,
     }

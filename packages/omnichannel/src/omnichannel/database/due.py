@@ -3,6 +3,7 @@
 Each statement locks what it finds and passes over what another scheduler has locked.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, update
@@ -10,11 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.rows import from_ms
 from omnichannel.database.stream_tables import stream_shard
-from omnichannel.database.tables import QUEUED, SENDING, WAITING, delivery, stream_hint
+from omnichannel.database.tables import EXPIRING, QUEUED, SENDING, WAITING, delivery, stream_hint
 from omnichannel.messages.model import Channel, DeliveryStatus
 from omnichannel.messages.verdict import Attempt
 
-__all__ = ["Lapsed", "QueuedNow", "lock_lapsed", "queue_due", "queue_unheard"]
+__all__ = [
+    "Lapsed",
+    "QueuedNow",
+    "expire_overdue",
+    "lock_lapsed",
+    "next_due_ms",
+    "queue_due",
+    "queue_unheard",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,7 @@ class Lapsed:
 
     delivery_id: str
     message_id: str
+    number: int  # of the attempt that has no answer
     attempt: Attempt
 
 
@@ -53,7 +63,33 @@ async def queue_due(connection: AsyncConnection, *, now_ms: int, limit: int) -> 
     return [QueuedNow(row.id, row.message_id) for row in queued]
 
 
-async def lock_lapsed(connection: AsyncConnection, *, now_ms: int, limit: int) -> list[Lapsed]:
+async def next_due_ms(connection: AsyncConnection) -> int | None:
+    """Return when the next delivery is due; None: none waits."""
+    found: int | None = (await connection.execute(select(func.min(delivery.c.due_at)).where(WAITING))).scalar_one()
+    return found
+
+
+async def expire_overdue(connection: AsyncConnection, *, now_ms: int, limit: int) -> list[str]:
+    """End up to ``limit`` deliveries whose time is over before they were sent; return their ids."""
+    over = (
+        select(delivery.c.id)
+        .where(EXPIRING, delivery.c.expires_at <= now_ms)
+        .order_by(delivery.c.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(delivery)
+        .where(delivery.c.id.in_(select(over.cte("over").c.id)))
+        .values(status=DeliveryStatus.EXPIRED.value, last_error="its time was over before it could be sent")
+        .returning(delivery.c.id)
+    )
+    return sorted((await connection.execute(statement)).scalars())
+
+
+async def lock_lapsed(
+    connection: AsyncConnection, *, now_ms: int, limit: int, resend: Collection[Channel] = ()
+) -> list[Lapsed]:
     """Lock deliveries whose claim has lapsed, and return them, the longest lapsed first."""
     statement = (
         select(
@@ -61,6 +97,7 @@ async def lock_lapsed(connection: AsyncConnection, *, now_ms: int, limit: int) -
             delivery.c.message_id,
             delivery.c.channel,
             delivery.c.attempts,
+            delivery.c.uncounted,
             delivery.c.first_attempt_at,
         )
         .where(SENDING, delivery.c.claim_until <= now_ms)
@@ -72,7 +109,14 @@ async def lock_lapsed(connection: AsyncConnection, *, now_ms: int, limit: int) -
         Lapsed(
             row.id,
             row.message_id,
-            Attempt(channel=Channel(row.channel), number=row.attempts, first_at=from_ms(row.first_attempt_at)),
+            row.attempts,
+            Attempt(
+                channel=Channel(row.channel),
+                number=row.attempts - row.uncounted,
+                first_at=from_ms(row.first_attempt_at),
+                uncounted=row.uncounted,
+                resend=row.channel in resend,
+            ),
         )
         for row in await connection.execute(statement)
     ]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from alembic import command
@@ -57,6 +58,12 @@ class Database:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             await connection.run_sync(_upgrade)
 
+    async def revision(self) -> str:
+        """Return the revisions that the tables are at. Raises DatabaseUnavailable."""
+        async with self.read() as connection:
+            rows = await connection.execute(text("SELECT version_num FROM alembic_version ORDER BY version_num"))
+            return ", ".join(rows.scalars())
+
     async def ping(self) -> None:
         """Return when the database answers and its tables are there. Raises DatabaseUnavailable."""
         try:
@@ -68,6 +75,25 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+    @property
+    def announces(self) -> bool:
+        """Whether one process can wake another through this database."""
+        return self._engine.dialect.name == "postgresql"
+
+    async def clock(self) -> datetime:
+        """Return PostgreSQL's own time. Raises DatabaseUnavailable."""
+        async with self.read() as connection:
+            now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+        return now.astimezone(UTC)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Any]:
+        """Hand out asyncpg's own connection, outside any transaction, to be told of announcements."""
+        with _foreign_errors():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                yield (await connection.get_raw_connection()).driver_connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -108,7 +134,7 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", "omnichannel.database:migrations")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, "heads")
 
 
 def _open_postgresql(url: URL) -> AsyncEngine:

@@ -1,26 +1,55 @@
 """Messages as rows: kept, found, listed, and their derived status brought up to date."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.errors import MessageNotFound
-from omnichannel.database.rows import to_message, to_ms
-from omnichannel.database.tables import delivery, message
+from omnichannel.database.resource_tables import message_attachment
+from omnichannel.database.rows import to_message, to_ms, to_optional_ms
+from omnichannel.database.tables import delivery, message, message_variant
 from omnichannel.messages.lifecycle import message_status
-from omnichannel.messages.model import DeliveryStatus, Message, MessageStatus
+from omnichannel.messages.model import Channel, DeliveryStatus, Message, MessageStatus
 
-__all__ = ["find_message", "insert_messages", "list_messages", "update_statuses"]
+__all__ = ["MessageFilter", "find_message", "insert_messages", "list_messages", "update_statuses"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFilter:
+    """Which messages are wanted; None: any."""
+
+    status: MessageStatus | None = None
+    channel: Channel | None = None  # at least one delivery goes out on it
+    schedule_id: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
 
 
 async def insert_messages(connection: AsyncConnection, messages: Sequence[Message]) -> None:
-    """Insert messages and their deliveries."""
+    """Insert messages and all that belongs to them."""
     await connection.execute(insert(message), [_message_values(each) for each in messages])
     await connection.execute(insert(delivery), [values for each in messages for values in _delivery_values(each)])
+    variants = [
+        {"message_id": each.id, "channel": own.channel.value, "subject": own.subject, "body": own.body}
+        for each in messages
+        for own in each.variants
+    ]
+    if variants:
+        await connection.execute(insert(message_variant), variants)
+    attached = [
+        {"message_id": each.id, "position": position, "attachment_id": attachment_id}
+        for each in messages
+        for position, attachment_id in enumerate(each.attachments)
+    ]
+    if attached:
+        await connection.execute(insert(message_attachment), attached)
 
 
 def _message_values(new: Message) -> dict[str, object]:
@@ -31,11 +60,18 @@ def _message_values(new: Message) -> dict[str, object]:
         "send_at": to_ms(new.send_at),
         "created_at": to_ms(new.created_at),
         "status": new.status.value,
+        "expires_at": to_optional_ms(new.expires_at),
+        "urgent": new.urgent,
+        "ordered": new.ordered,
+        "template": new.template,
+        "schedule_id": new.schedule_id,
+        "request_id": new.trace.request_id,
+        "traceparent": new.trace.traceparent,
     }
 
 
 def _delivery_values(new: Message) -> list[dict[str, object]]:
-    due_at, created_at = to_ms(new.send_at), to_ms(new.created_at)
+    due_at, created_at, expires_at = to_ms(new.send_at), to_ms(new.created_at), to_optional_ms(new.expires_at)
     return [
         {
             "id": each.id,
@@ -43,14 +79,23 @@ def _delivery_values(new: Message) -> list[dict[str, object]]:
             "position": position,
             "channel": each.channel.value,
             "address": each.address,
+            "zone": each.zone,
             "status": each.status.value,
             "attempts": each.attempts,
             "due_at": due_at,
             "rung_at": created_at if each.status is DeliveryStatus.QUEUED else None,
             "epoch": 0,
+            "uncounted": 0,
+            "expires_at": expires_at,
+            "order_key": _order_key(each.channel, each.address) if new.ordered else None,
+            "order_at": due_at if new.ordered else None,
         }
         for position, each in enumerate(new.deliveries)
     ]
+
+
+def _order_key(channel: Channel, address: str) -> str:
+    return hashlib.sha256(f"{channel.value}\0{address}".encode()).hexdigest()
 
 
 async def find_message(connection: AsyncConnection, message_id: str) -> Message:
@@ -58,41 +103,82 @@ async def find_message(connection: AsyncConnection, message_id: str) -> Message:
     row = (await connection.execute(select(message).where(message.c.id == message_id))).one_or_none()
     if row is None:
         raise MessageNotFound(message_id)
-    return (await _with_deliveries(connection, [row]))[0]
+    return (await _with_their_own(connection, [row]))[0]
 
 
 async def list_messages(
-    connection: AsyncConnection, *, status: MessageStatus | None, before: str | None, limit: int
+    connection: AsyncConnection, wanted: MessageFilter, *, before: str | None, limit: int
 ) -> list[Message]:
     """Return up to ``limit`` messages, newest first, of those with an id below ``before``: ids grow with time."""
-    wanted = select(message).order_by(message.c.id.desc()).limit(limit)
-    if status is not None:
-        wanted = wanted.where(message.c.status == status.value)
+    statement = _matching(wanted).order_by(message.c.id.desc()).limit(limit)
     if before is not None:
-        wanted = wanted.where(message.c.id < before)
-    return await _with_deliveries(connection, (await connection.execute(wanted)).all())
+        statement = statement.where(message.c.id < before)
+    return await _with_their_own(connection, (await connection.execute(statement)).all())
 
 
-async def _with_deliveries(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Message]:
-    theirs = (
-        select(delivery)
-        .where(delivery.c.message_id.in_([row.id for row in rows]))
-        .order_by(delivery.c.message_id, delivery.c.position)
+def _matching(wanted: MessageFilter) -> Select[Any]:
+    statement = select(message)
+    if wanted.status is not None:
+        statement = statement.where(message.c.status == wanted.status.value)
+    if wanted.schedule_id is not None:
+        statement = statement.where(message.c.schedule_id == wanted.schedule_id)
+    if wanted.created_from is not None:
+        statement = statement.where(message.c.created_at >= to_ms(wanted.created_from))
+    if wanted.created_before is not None:
+        statement = statement.where(message.c.created_at < to_ms(wanted.created_before))
+    if wanted.channel is not None:
+        theirs = select(delivery.c.id).where(
+            delivery.c.message_id == message.c.id, delivery.c.channel == wanted.channel.value
+        )
+        statement = statement.where(theirs.exists())
+    return statement
+
+
+async def _with_their_own(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Message]:
+    if not rows:
+        return []
+    ids = [row.id for row in rows]
+    deliveries = await _by_message(
+        connection,
+        select(delivery).where(delivery.c.message_id.in_(ids)).order_by(delivery.c.message_id, delivery.c.position),
     )
-    found = (await connection.execute(theirs)).all() if rows else []
-    by_message = {message_id: list(each) for message_id, each in groupby(found, key=lambda row: row.message_id)}
-    return [to_message(row, by_message[row.id]) for row in rows]
+    variants = await _by_message(
+        connection,
+        select(message_variant)
+        .where(message_variant.c.message_id.in_(ids))
+        .order_by(message_variant.c.message_id, message_variant.c.channel),
+    )
+    attachments = await _by_message(
+        connection,
+        select(message_attachment)
+        .where(message_attachment.c.message_id.in_(ids))
+        .order_by(message_attachment.c.message_id, message_attachment.c.position),
+    )
+    return [
+        to_message(
+            row,
+            deliveries[row.id],
+            variants.get(row.id, ()),
+            [each.attachment_id for each in attachments.get(row.id, ())],
+        )
+        for row in rows
+    ]
 
 
-async def update_statuses(connection: AsyncConnection, message_ids: Collection[str]) -> None:
-    """Derive the messages' statuses anew, in the transaction that has moved their deliveries.
+async def _by_message(connection: AsyncConnection, statement: Select[Any]) -> dict[str, list[Row[Any]]]:
+    found = (await connection.execute(statement)).all()
+    return {message_id: list(each) for message_id, each in groupby(found, key=lambda row: row.message_id)}
+
+
+async def update_statuses(connection: AsyncConnection, message_ids: Collection[str]) -> dict[str, MessageStatus]:
+    """Derive the messages' statuses anew, in the transaction that has moved their deliveries; return what changed.
 
     The messages are locked before their deliveries are counted: of two workers that end the last two deliveries at the
     same time, the second to come sees what the first one wrote. They are locked in order of id, and after the
     deliveries, by everybody, so that nobody waits in a circle.
     """
     if not message_ids:
-        return
+        return {}
     lock = (
         select(message.c.id, message.c.status)
         .where(message.c.id.in_(message_ids))
@@ -108,8 +194,9 @@ async def update_statuses(connection: AsyncConnection, message_ids: Collection[s
     counts: defaultdict[str, dict[DeliveryStatus, int]] = defaultdict(dict)
     for row in await connection.execute(count):
         counts[row.message_id][DeliveryStatus(row.status)] = row.deliveries
-    after = {message_id: message_status(found).value for message_id, found in counts.items()}
-    changed = [{"of": each, "to": after[each]} for each in before if before[each] != after[each]]
+    after = {message_id: message_status(found) for message_id, found in counts.items()}
+    changed = {each: after[each] for each in before if before[each] != after[each].value}
     if changed:
         statement = update(message).where(message.c.id == bindparam("of")).values(status=bindparam("to"))
-        await connection.execute(statement, changed)
+        await connection.execute(statement, [{"of": each, "to": to.value} for each, to in changed.items()])
+    return changed

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -18,16 +19,21 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
 __all__ = [
+    "DEAD",
+    "EXPIRING",
+    "ORDERED",
     "QUEUED",
     "SENDING",
     "WAITING",
     "attempt",
     "delivery",
     "message",
+    "message_variant",
     "metadata",
     "stream_counter",
     "stream_hint",
@@ -47,6 +53,9 @@ metadata: Final = MetaData(
 WAITING: Final = text("status IN ('scheduled', 'retry_wait')")
 QUEUED: Final = text("status = 'queued'")
 SENDING: Final = text("status = 'sending'")
+EXPIRING: Final = text("expires_at IS NOT NULL AND status IN ('scheduled', 'queued', 'retry_wait')")
+ORDERED: Final = text("order_key IS NOT NULL AND status IN ('scheduled', 'queued', 'sending', 'retry_wait')")
+DEAD: Final = text("status IN ('dead', 'unknown')")
 
 message: Final = Table(
     "message",
@@ -57,7 +66,16 @@ message: Final = Table(
     Column("send_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),  # derived from the deliveries, kept for lists
+    Column("expires_at", BigInteger),
+    Column("cancelled_at", BigInteger),
+    Column("urgent", Boolean, nullable=False, server_default=false()),
+    Column("ordered", Boolean, nullable=False, server_default=false()),
+    Column("template", Text),  # "name@version"
+    Column("schedule_id", String(36)),
+    Column("request_id", String(128)),
+    Column("traceparent", String(128)),
     Index("message_status_id_idx", "status", "id"),
+    Index("message_schedule_id_idx", "schedule_id", "id"),
 )
 
 delivery: Final = Table(
@@ -76,11 +94,31 @@ delivery: Final = Table(
     Column("epoch", Integer, nullable=False),  # grows with every claim
     Column("claim_until", BigInteger),  # of the latest claim
     Column("first_attempt_at", BigInteger),
+    Column("zone", Text),  # the recipient's
+    Column("expires_at", BigInteger),  # the message's
+    Column("order_key", String(64)),  # same for all that wait for each other
+    Column("order_at", BigInteger),  # the message's send_at
+    Column("uncounted", Integer, nullable=False, server_default="0"),  # attempts that the retry policy leaves out
+    Column("deferred", String(16)),  # why it has not left though it was due
+    Column("slot_at", BigInteger),  # its place in the channel's rate
     UniqueConstraint("message_id", "position"),
+    Index("delivery_expiry_idx", "expires_at", postgresql_where=EXPIRING, sqlite_where=EXPIRING),
+    Index("delivery_order_idx", "order_key", "order_at", "id", postgresql_where=ORDERED, sqlite_where=ORDERED),
+    Index("delivery_dead_idx", "id", postgresql_where=DEAD, sqlite_where=DEAD),
     Index("delivery_due_idx", "due_at", "id", postgresql_where=WAITING, sqlite_where=WAITING),
     Index("delivery_rung_idx", "rung_at", postgresql_where=QUEUED, sqlite_where=QUEUED),
     Index("delivery_lapse_idx", "claim_until", postgresql_where=SENDING, sqlite_where=SENDING),
 )
+
+message_variant: Final = Table(
+    "message_variant",
+    metadata,
+    Column("message_id", ForeignKey(message.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("channel", String(32), primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""What a channel says instead of the message's own words."""
 
 attempt: Final = Table(
     "attempt",

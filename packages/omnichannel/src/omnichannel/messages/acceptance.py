@@ -1,34 +1,59 @@
 """How a message that was handed in becomes one that is kept."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 from omnichannel.messages.lifecycle import message_status
-from omnichannel.messages.model import Delivery, DeliveryStatus, Message, NewMessage
+from omnichannel.messages.model import Channel, Delivery, DeliveryStatus, Message, NewMessage
 
 __all__ = ["accept"]
 
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def accept(new: NewMessage, *, now: datetime, new_id: Callable[[datetime], str]) -> Message:
+def accept(
+    new: NewMessage,
+    *,
+    now: datetime,
+    new_id: Callable[[datetime], str],
+    suppressed: Collection[tuple[Channel, str]] = frozenset(),
+) -> Message:
     """Return the message with one delivery a recipient: queued if it is due, else scheduled.
 
-    Times are cut to milliseconds, ``send_at`` upwards: nothing leaves early.
+    Addresses that are ``suppressed`` get theirs as ``suppressed``. Times are cut to milliseconds, ``send_at`` upwards:
+    nothing leaves early; ``expires_at`` downwards: nothing leaves late.
     """
     send_at = _ceil(new.send_at) if new.send_at is not None else _floor(now)
-    status = DeliveryStatus.SCHEDULED if send_at > now else DeliveryStatus.QUEUED
+    open_status = DeliveryStatus.SCHEDULED if send_at > now else DeliveryStatus.QUEUED
+    deliveries = tuple(
+        Delivery(
+            id=new_id(now),
+            channel=to.channel,
+            address=to.address,
+            zone=to.zone,
+            status=DeliveryStatus.SUPPRESSED if (to.channel, to.address) in suppressed else open_status,
+            attempts=0,
+            last_error=None,
+        )
+        for to in new.recipients
+    )
     return Message(
         id=new_id(now),
         subject=new.subject,
         body=new.body,
         send_at=send_at,
         created_at=_floor(now),
-        status=message_status({status: len(new.recipients)}),
-        deliveries=tuple(
-            Delivery(id=new_id(now), channel=to.channel, address=to.address, status=status, attempts=0, last_error=None)
-            for to in new.recipients
-        ),
+        status=message_status(Counter(each.status for each in deliveries)),
+        deliveries=deliveries,
+        expires_at=None if new.expires_at is None else _floor(new.expires_at),
+        urgent=new.urgent,
+        ordered=new.ordered,
+        variants=new.variants,
+        attachments=new.attachments,
+        template=new.template,
+        schedule_id=new.schedule_id,
+        trace=new.trace,
     )
 
 

@@ -3,10 +3,12 @@
 ::
 
     scheduled -> queued -> sending -> accepted -> delivered
-                   ^          |
-                   +----- retry_wait
+        ^          |  ^       |
+        +----------+  +-- retry_wait
 
-Side exits: unknown, dead, suppressed, expired, cancelled, and late bounced.
+A queued delivery that must not leave yet (quiet hours, a rate) is deferred: it is scheduled again.
+Side exits: unknown, dead, suppressed, expired, cancelled, and late bounced. Only somebody who asks for it by name, by a
+retry or a replay, brings a delivery that is dead or unknown back to the queue.
 """
 
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ from typing import Final
 
 from omnichannel.messages.model import DeliveryStatus, MessageStatus
 
-__all__ = ["ARRIVED", "NEXT", "OPEN", "UNCLAIMED", "Event", "IllegalMove", "message_status", "move"]
+__all__ = ["ARRIVED", "NEXT", "OPEN", "REPLAYABLE", "UNCLAIMED", "Event", "IllegalMove", "message_status", "move"]
 
 
 class Event(StrEnum):
@@ -32,6 +34,8 @@ class Event(StrEnum):
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     BOUNCED = "bounced"
+    DEFERRED = "deferred"  # due, but its channel's limits put it off
+    REPLAYED = "replayed"  # somebody asked for another series of attempts
 
 
 _S = DeliveryStatus
@@ -42,6 +46,7 @@ NEXT: Final[Mapping[tuple[DeliveryStatus, Event], DeliveryStatus]] = {
     (_S.SCHEDULED, Event.EXPIRED): _S.EXPIRED,
     (_S.SCHEDULED, Event.CANCELLED): _S.CANCELLED,
     (_S.QUEUED, Event.CLAIMED): _S.SENDING,
+    (_S.QUEUED, Event.DEFERRED): _S.SCHEDULED,
     (_S.QUEUED, Event.SUPPRESSED): _S.SUPPRESSED,
     (_S.QUEUED, Event.EXPIRED): _S.EXPIRED,
     (_S.QUEUED, Event.CANCELLED): _S.CANCELLED,
@@ -54,6 +59,8 @@ NEXT: Final[Mapping[tuple[DeliveryStatus, Event], DeliveryStatus]] = {
     (_S.RETRY_WAIT, Event.SUPPRESSED): _S.SUPPRESSED,
     (_S.RETRY_WAIT, Event.EXPIRED): _S.EXPIRED,
     (_S.RETRY_WAIT, Event.CANCELLED): _S.CANCELLED,
+    (_S.DEAD, Event.REPLAYED): _S.QUEUED,
+    (_S.UNKNOWN, Event.REPLAYED): _S.QUEUED,
     (_S.ACCEPTED, Event.DELIVERED): _S.DELIVERED,  # told later, by the channel's own event
     (_S.ACCEPTED, Event.BOUNCED): _S.BOUNCED,
     (_S.DELIVERED, Event.BOUNCED): _S.BOUNCED,
@@ -64,6 +71,9 @@ UNCLAIMED: Final = frozenset({_S.SCHEDULED, _S.QUEUED, _S.RETRY_WAIT})
 
 OPEN: Final = UNCLAIMED | {_S.SENDING}
 """Something is still to be done. The other states are final, as far as a message's status goes."""
+
+REPLAYABLE: Final = frozenset(status for status, event in NEXT if event is Event.REPLAYED)
+"""It has failed, and may be sent again by whoever asks for that."""
 
 ARRIVED: Final = frozenset({_S.ACCEPTED, _S.DELIVERED})
 """The channel took it."""

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 __all__ = [
+    "AttachmentRef",
     "Channel",
     "Claim",
     "Delivery",
@@ -20,6 +21,8 @@ __all__ = [
     "NewMessage",
     "Page",
     "Recipient",
+    "Trace",
+    "Variant",
 ]
 
 
@@ -88,10 +91,37 @@ class InvalidMessage(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """An address on a channel."""
+    """An address on a channel, and where its owner lives: quiet hours go by that clock."""
 
     channel: Channel
     address: str
+    zone: str | None = None  # IANA name; None: the zone of the channel's quiet hours
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What one channel says instead of the message's own words."""
+
+    channel: Channel
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentRef:
+    """A file that goes along, with its content."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What ties a message to the request that brought it: goes along on every attempt."""
+
+    request_id: str | None = None  # X-Request-Id
+    traceparent: str | None = None  # W3C Trace Context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +132,19 @@ class NewMessage:
     body: str
     recipients: tuple[Recipient, ...]  # one delivery each, in this order
     send_at: datetime | None = None  # None, or an instant that has passed: at once
+    expires_at: datetime | None = None  # no attempt starts at or after it
+    urgent: bool = False  # quiet hours do not hold it back
+    ordered: bool = False  # each address gets its ordered messages one after the other, by send_at
+    variants: tuple[Variant, ...] = ()  # at most one a channel
+    attachments: tuple[str, ...] = ()  # ids
+    template: str | None = None  # "name@version", where the words came from
+    schedule_id: str | None = None  # whose occurrence this is
+    trace: Trace = Trace()
 
     def __post_init__(self) -> None:
         if not self.recipients:
             raise InvalidMessage("a message needs at least one recipient")
-        if len(set(self.recipients)) < len(self.recipients):
+        if len({(each.channel, each.address) for each in self.recipients}) < len(self.recipients):
             raise InvalidMessage("a recipient is named twice")
         if self.send_at is not None and self.send_at.tzinfo is None:
             raise InvalidMessage("send_at needs a time zone")
@@ -122,6 +160,7 @@ class Delivery:
     status: DeliveryStatus
     attempts: int  # started, whatever became of them
     last_error: str | None  # in words, of the latest attempt that failed
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +174,14 @@ class Message:
     created_at: datetime
     status: MessageStatus
     deliveries: tuple[Delivery, ...]
+    expires_at: datetime | None = None
+    urgent: bool = False
+    ordered: bool = False
+    variants: tuple[Variant, ...] = ()
+    attachments: tuple[str, ...] = ()
+    template: str | None = None
+    schedule_id: str | None = None
+    trace: Trace = Trace()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +197,15 @@ class Claim:
     attempt: int  # 1 for the first
     first_attempt_at: datetime
     epoch: int  # grows with every claim of the delivery; what an older epoch writes is not taken
+    uncounted: int = 0  # attempts that the retry policy does not count: throttled ones, and those before a replay
+    attachments: tuple[AttachmentRef, ...] = ()
+    trace: Trace = Trace()
+    due_at: datetime | None = None  # when it was to leave
+
+    @property
+    def counted(self) -> int:
+        """The number of this attempt as the retry policy counts: 1 for the first."""
+        return self.attempt - self.uncounted
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Accepted", "Delivered", "LostAnswer", "Outcome", "PermanentFailure", "TransientFailure"]
+__all__ = [
+    "Accepted",
+    "Delivered",
+    "Gone",
+    "LostAnswer",
+    "Outcome",
+    "PermanentFailure",
+    "Throttled",
+    "TransientFailure",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +37,23 @@ class TransientFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class Throttled:
+    """The channel is asked too much at the moment: nothing was delivered, and the attempt does not count."""
+
+    reason: str
+    retry_after_s: float | None = None  # the channel asked to wait at least this long
+
+
+@dataclass(frozen=True, slots=True)
 class PermanentFailure:
     """Nothing was delivered, and no later attempt would succeed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The address has ceased to exist: nothing was delivered, and nothing more is to be sent to it."""
 
     reason: str
 
@@ -41,4 +65,4 @@ class LostAnswer:
     reason: str
 
 
-Outcome = Accepted | Delivered | TransientFailure | PermanentFailure | LostAnswer
+Outcome = Accepted | Delivered | TransientFailure | Throttled | PermanentFailure | Gone | LostAnswer

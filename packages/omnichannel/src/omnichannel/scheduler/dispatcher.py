@@ -1,4 +1,4 @@
-"""The dispatcher: a poll of what is due. Any number of them may run: the store gives each delivery to one."""
+"""The dispatcher: wakes when something becomes due. Any number of them may run: the store gives each thing to one."""
 
 import asyncio
 import time
@@ -8,24 +8,44 @@ from typing import Final
 
 import structlog
 
-from omnichannel.database import DatabaseUnavailable, Store
+from omnichannel.database import CLAIM_TTL, DatabaseUnavailable, Store
+from omnichannel.database.schedules import Schedules
 from omnichannel.serving.health import Pulse
+from omnichannel.serving.metrics import DISPATCHED, OCCURRENCES, SWEPT
 from omnichannel.serving.pauses import pause
 
 __all__ = ["Dispatcher"]
 
 BATCH: Final = 500  # deliveries in one transaction
+SCHEDULES: Final = 20  # in one transaction
 SWEEP_EVERY_S: Final = 1.0
 TROUBLE_PAUSE_S: Final = 1.0  # before the database is asked again
+SETTLED_S: Final = CLAIM_TTL.total_seconds()  # by then whoever holds a claim has renewed it by a clock that jumped
 
 log = structlog.get_logger()
 
 
 class Dispatcher:
-    """Looks for what is due every ``poll_s`` seconds. ``clock`` gives the present time in UTC."""
+    """Looks for what is due at its time, and at least every ``poll_s`` seconds.
 
-    def __init__(self, store: Store, *, poll_s: float, pulse: Pulse, clock: Callable[[], datetime]) -> None:
+    ``clock`` gives the present time in UTC. ``bell`` is set by whoever knows that something is due sooner; ``jumped``
+    tells whether the clock has jumped within so many seconds, when no claim is taken for lapsed yet.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        poll_s: float,
+        pulse: Pulse,
+        clock: Callable[[], datetime],
+        schedules: Schedules | None = None,
+        bell: asyncio.Event | None = None,
+        jumped: Callable[[float], bool] = lambda _: False,
+    ) -> None:
         self._store, self._poll_s, self._pulse, self._clock = store, poll_s, pulse, clock
+        self._schedules = schedules or Schedules(store.database)
+        self._bell, self._jumped = bell or asyncio.Event(), jumped
         self._swept_at = float("-inf")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -33,27 +53,59 @@ class Dispatcher:
         while not stop.is_set():
             now = time.monotonic()
             self._pulse.beat(now=now)
+            self._bell.clear()
             try:
-                more = await self._dispatch()
-                if now - self._swept_at >= SWEEP_EVERY_S:
+                await self._dispatch()
+                if now - self._swept_at >= SWEEP_EVERY_S and not self._jumped(SETTLED_S):
                     await self._sweep()
                     self._swept_at = now
+                wait_s = await self._until_next()
             except DatabaseUnavailable as exc:
                 log.warning("scheduler.trouble", error=str(exc))
                 await pause(stop, TROUBLE_PAUSE_S)
             else:
-                if not more:
-                    await pause(stop, self._poll_s)
+                if wait_s > 0:
+                    await _pause_unless(stop, self._bell, wait_s)
 
-    async def _dispatch(self) -> bool:
-        """Dispatch one batch, and return whether there may be more."""
-        ids = await self._store.dispatch_due(now=self._clock(), limit=BATCH)
-        if ids:
-            log.info("deliveries.dispatched", count=len(ids))
-        return len(ids) == BATCH
+    async def _until_next(self) -> float:
+        """Return the seconds until something is due, or until it is time to look again anyway; 0: at once."""
+        known = [each for each in (await self._store.next_due(), await self._schedules.next_due()) if each is not None]
+        if not known:
+            return self._poll_s
+        return min(self._poll_s, max(0.0, (min(known) - self._clock()).total_seconds()))
+
+    async def _dispatch(self) -> None:
+        """Dispatch a batch of what is due. Nothing is locked while nothing is."""
+        due = await self._schedules.next_due()
+        if due is not None and due <= self._clock():
+            fired = await self._schedules.fire_due(now=self._clock(), limit=SCHEDULES)
+            OCCURRENCES.labels("sent").inc(len(fired.messages))
+            OCCURRENCES.labels("skipped").inc(fired.skipped)
+            log.info("schedules.fired", schedules=fired.schedules, messages=len(fired.messages), skipped=fired.skipped)
+        due = await self._store.next_due()
+        if due is not None and due <= self._clock():
+            ids = await self._store.dispatch_due(now=self._clock(), limit=BATCH)
+            DISPATCHED.inc(len(ids))
+            if ids:
+                log.info("deliveries.dispatched", count=len(ids))
+            else:  # others have them, or the stream is full: give way instead of asking again at once
+                await asyncio.sleep(self._poll_s)
 
     async def _sweep(self) -> None:
         swept = await self._store.sweep(now=self._clock())
-        counts = {name: len(getattr(swept, name)) for name in ("retried", "unknown", "dead", "rung")}
+        counts = {name: len(getattr(swept, name)) for name in ("retried", "unknown", "dead", "rung", "expired")}
+        for what, count in counts.items():
+            SWEPT.labels(what).inc(count)
         if any(counts.values()):
             log.warning("deliveries.swept", **counts)
+
+
+async def _pause_unless(stop: asyncio.Event, bell: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until one of the events is set."""
+    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(bell.wait())]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,20 +1,33 @@
 """The composition root of the scheduler service."""
 
 import asyncio
-from datetime import UTC, datetime
-from functools import partial
+from datetime import timedelta
 
+import structlog
 from starlette.applications import Starlette
 
 from omnichannel.channels.kinds import kinds
+from omnichannel.database import DatabaseUnavailable
+from omnichannel.database.alarm import alarm_bell
+from omnichannel.database.retention import Retention
+from omnichannel.database.schedules import Schedules
 from omnichannel.scheduler.dispatcher import Dispatcher
+from omnichannel.scheduler.housekeeping import Housekeeping, archive_in
 from omnichannel.serving.backing import Backing, open_backing
-from omnichannel.serving.health import Health
+from omnichannel.serving.depths import DepthGauges
+from omnichannel.serving.health import Health, Pulse
+from omnichannel.serving.metrics import metrics_routes
+from omnichannel.serving.pauses import pause
 from omnichannel.serving.requests import BoundedBody
 from omnichannel.serving.server import listen, serve, stop_requested
 from omnichannel.settings import Settings
 
 __all__ = ["run"]
+
+LISTEN_AGAIN_S = 1.0
+LISTENED_S = 300.0  # a connection that broke is silent: listen anew now and then
+
+log = structlog.get_logger()
 
 
 async def run(settings: Settings) -> None:
@@ -24,19 +37,49 @@ async def run(settings: Settings) -> None:
     listener = listen(settings.service_address, settings.service_port)
     async with open_backing(settings) as backing, asyncio.TaskGroup() as tasks:
         health = backing.health()
-        dispatcher = Dispatcher(
-            backing.store,
-            poll_s=settings.omnichannel_poll_s,
-            pulse=health.watch("dispatcher"),
-            clock=partial(datetime.now, UTC),
-        )
-        app = BoundedBody(Starlette(routes=health.routes()))
+        pulse = health.watch("dispatcher")
+        gauges = DepthGauges(backing.database, clock=backing.clock.now)
+        app = BoundedBody(Starlette(routes=[*health.routes(), *metrics_routes(gauges.refresh)]))
         tasks.create_task(serve(app, listener, stop=stop), name="http")
-        tasks.create_task(_dispatch(backing, health, dispatcher, stop), name="dispatch")
+        tasks.create_task(_work(backing, health, pulse, settings, stop), name="work")
         await stop.wait()
         health.draining()
 
 
-async def _dispatch(backing: Backing, health: Health, dispatcher: Dispatcher, stop: asyncio.Event) -> None:
+async def _work(backing: Backing, health: Health, pulse: Pulse, settings: Settings, stop: asyncio.Event) -> None:
     await backing.prepare(health, stop=stop)
-    await dispatcher.run(stop)
+    clock, bell = backing.clock, asyncio.Event()
+    dispatcher = Dispatcher(
+        backing.store,
+        poll_s=settings.omnichannel_poll_s,
+        pulse=pulse,
+        clock=clock.now,
+        schedules=Schedules(backing.database),
+        bell=bell,
+        jumped=clock.jumped_within,
+    )
+    days, folder = settings.omnichannel_retention_days, settings.omnichannel_archive_dir
+    housekeeping = Housekeeping(
+        Retention(backing.database),
+        keep=timedelta(days=days) if days else None,
+        archive=None if folder is None else archive_in(folder, clock=clock.now),
+        clock=clock.now,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(clock.keep(stop), name="clock")
+        tasks.create_task(_listen(backing, bell, stop), name="listen")
+        tasks.create_task(housekeeping.run(stop), name="housekeeping")
+        await dispatcher.run(stop)
+
+
+async def _listen(backing: Backing, bell: asyncio.Event, stop: asyncio.Event) -> None:
+    """Pass announcements on to the dispatcher. Without them it finds everything at its next look."""
+    while backing.database.announces and not stop.is_set():
+        try:
+            async with asyncio.timeout(LISTENED_S), alarm_bell(backing.database, bell):
+                await stop.wait()
+        except TimeoutError:
+            continue
+        except DatabaseUnavailable as exc:
+            log.warning("scheduler.deaf", error=str(exc))
+            await pause(stop, LISTEN_AGAIN_S)

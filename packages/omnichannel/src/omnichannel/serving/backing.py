@@ -10,6 +10,7 @@ import stamina
 
 from omnichannel.database import Database, DatabaseUnavailable, InvalidDatabaseUrl, Store
 from omnichannel.messages.retry import RetryPolicy
+from omnichannel.serving.clock import SharedClock
 from omnichannel.serving.health import Health
 from omnichannel.serving.pauses import done_before
 from omnichannel.settings import Settings, SettingsInvalid
@@ -31,6 +32,7 @@ class Backing:
     database: Database
     store: Store
     stream: Stream
+    clock: SharedClock
 
     def health(self) -> Health:
         """Return the health pages of a service that needs all of this."""
@@ -51,6 +53,7 @@ class Backing:
         ):
             with attempt:
                 await self.database.migrate()
+                await self.clock.set()
 
 
 def open_database(settings: Settings) -> Database:
@@ -78,7 +81,7 @@ async def open_backing(settings: Settings) -> AsyncIterator[Backing]:
     )
     try:
         async with _opened_stream(settings, database) as stream:
-            yield Backing(database, Store(database, retry=retry), stream)
+            yield Backing(database, Store(database, retry=retry), stream, SharedClock(database))
     finally:
         await database.close()
 

@@ -62,6 +62,11 @@ class Health:
         """Note that the service takes no more work."""
         self._state = "draining"
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the service is about to end."""
+        return self._state == "draining"
+
     def routes(self) -> list[BaseRoute]:
         """Return the two pages."""
         return [Route("/health", self._alive), Route("/health/ready", self._ready)]

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from omnichannel.database import DatabaseUnavailable, InvalidCursor, MessageNotFound
+from omnichannel.database import Conflict, DatabaseUnavailable, InvalidCursor, KeyInUse, KeyReused, NotFound
 from omnichannel.discovery import ServiceCallFailed, ServiceTimeout, ServiceUnreachable
 from omnichannel.serving.problems import FieldError, Problem
 from omnichannel.stream.protocol import StreamUnavailable
@@ -29,7 +29,9 @@ def add_refusals(app: FastAPI) -> None:
         Problem,
         RequestValidationError,
         HTTPException,
-        MessageNotFound,
+        NotFound,
+        Conflict,
+        KeyReused,
         InvalidCursor,
         DatabaseUnavailable,
         StreamUnavailable,
@@ -53,8 +55,15 @@ def _problem(request: Request, exc: Exception) -> Problem:
             return exc
         case RequestValidationError():
             return _invalid(request, exc.errors())
-        case MessageNotFound():
-            return Problem(404, "not-found", f"There is no message {exc.message_id}.")
+        case NotFound():
+            return Problem(404, "not-found", f"There is no {exc.kind} {exc.name[:200]}.")
+        case KeyInUse():
+            return Problem(409, "idempotency-key-in-use", f"{_capital(exc.reason)}.", headers=RETRY_SOON)
+        case Conflict():
+            return Problem(409, "conflict", f"{_capital(exc.reason)}.")
+        case KeyReused():
+            detail = "This Idempotency-Key was used for a request with another body; take a new key for a new request."
+            return Problem(422, "idempotency-key-reused", detail)
         case InvalidCursor():
             error = field_error(("query", "cursor"), "is not the next of an earlier page")
             return Problem(422, "invalid", "The request has 1 error.", errors=[error])
@@ -94,6 +103,10 @@ def _sentence(error: Any) -> str:
         case "value_error":
             return str(error["ctx"]["error"])
     return str(error["msg"])
+
+
+def _capital(clause: str) -> str:
+    return clause[:1].upper() + clause[1:]
 
 
 def _escaped(step: str) -> str:

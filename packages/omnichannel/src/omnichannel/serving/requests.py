@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -10,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from omnichannel.discovery import CallContext, call_context
+from omnichannel.serving.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from omnichannel.serving.problems import Problem
 
 __all__ = ["BODY_BYTES", "BODY_TIMEOUT_S", "BoundedBody", "RequestLog"]
@@ -21,7 +23,8 @@ REQUEST_ID: Final = "x-request-id"
 HEADER_LENGTH: Final = 128  # of what is passed on
 TRACE_STATE_LENGTH: Final = 512  # characters that are passed on at least (W3C Trace Context section 3.3.1.5)
 CLOSE: Final = {"connection": "close"}  # what is left of the body is not read
-UNLOGGED: Final = frozenset({"/health", "/health/ready"})  # asked twice a second by the health check
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNLOGGED: Final = frozenset({"/health", "/health/ready", "/metrics"})  # asked twice a second by the health check
 
 log = structlog.get_logger()
 
@@ -57,6 +60,7 @@ class RequestLog:
             try:
                 await self.app(scope, receive, answer)
             finally:
+                _count(scope, status, time.monotonic() - started)
                 if scope["path"] not in UNLOGGED:
                     log.info(
                         "http.request",
@@ -70,15 +74,24 @@ class RequestLog:
 class BoundedBody:
     """Refuses a body that is too long or too slow, before the application has seen the whole of it."""
 
-    def __init__(self, app: ASGIApp, *, limit: int = BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limit: int = BODY_BYTES,
+        timeout_s: float = BODY_TIMEOUT_S,
+        wider: Mapping[str, int] | None = None,
+    ) -> None:
         self.app, self.limit, self.timeout_s = app, limit, timeout_s
+        self.wider = dict(wider or {})  # paths that take more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         try:
-            body = await self._read(Headers(scope=scope), receive)
+            limit = self.wider.get(scope["path"], self.limit)
+            body = await self._read(Headers(scope=scope), receive, limit)
         except Problem as problem:
             await problem.response(instance=scope["path"])(scope, receive, send)
             return
@@ -93,8 +106,8 @@ class BoundedBody:
 
         await self.app(scope, replay, send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
-        too_long = Problem(413, "body-too-long", f"The body is longer than {self.limit} bytes.", headers=CLOSE)
+    async def _read(self, headers: Headers, receive: Receive, limit: int) -> bytes | None:
+        too_long = Problem(413, "body-too-long", f"The body is longer than {limit} bytes.", headers=CLOSE)
         if int(headers.get("content-length", "0")) > DISCARDED_BYTES:
             raise too_long
         body, size = bytearray(), 0
@@ -106,16 +119,24 @@ class BoundedBody:
                         return None  # the caller has gone
                     part = message.get("body", b"")
                     size += len(part)
-                    if size <= self.limit:
+                    if size <= limit:
                         body += part
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
             late = f"The body did not arrive within {self.timeout_s:g} seconds."
             raise Problem(408, "body-too-slow", late, headers=CLOSE) from None
-        if size > self.limit:
+        if size > limit:
             raise too_long
         return bytes(body)
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    """Count a request by its route's pattern: what was made up by the caller is no label."""
+    route = getattr(scope.get("route"), "path", "none")
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    HTTP_REQUESTS.labels(method, route, str(status)).inc()
+    HTTP_SECONDS.labels(method, route).observe(seconds)
 
 
 def _usable(value: str | None, length: int = HEADER_LENGTH) -> str | None:

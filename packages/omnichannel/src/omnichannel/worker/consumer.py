@@ -7,6 +7,7 @@ renews what it holds until the outcome is recorded, so that a claim lapses only 
 import asyncio
 import time
 from asyncio import TaskGroup
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -20,6 +21,7 @@ from omnichannel.messages.model import Claim
 from omnichannel.messages.outcome import LostAnswer, Outcome
 from omnichannel.serving.backing import WORKERS
 from omnichannel.serving.health import Pulse
+from omnichannel.serving.metrics import DELIVERIES, DUE_LAG, IN_FLIGHT, SEND_SECONDS
 from omnichannel.serving.pauses import pause
 from omnichannel.stream.protocol import Stream, StreamUnavailable
 
@@ -98,18 +100,29 @@ class Consumer:
         hints = await self._stream.hints(WORKERS, limit=room)
         if not hints.ids:
             return 0
-        for claim in await self._store.claim(hints.ids, owner=self._owner, now=self._clock()):
+        under_way = Counter(claim.channel for claim in self._held)
+        for claim in await self._store.claim(hints.ids, owner=self._owner, now=self._clock(), under_way=under_way):
             self._held.add(claim)
             sends.create_task(self._deliver(claim), name=f"deliver {claim.delivery_id}")
         await self._stream.commit(hints.position)
         return len(hints.ids)
 
     async def _deliver(self, claim: Claim) -> None:
+        channel = claim.channel.value
+        started = time.monotonic()
+        if claim.due_at is not None and claim.attempt == 1:
+            DUE_LAG.labels(channel).observe(max(0.0, (self._clock() - claim.due_at).total_seconds()))
         try:
-            outcome = await self._send(claim)
+            with IN_FLIGHT.labels(channel).track_inprogress():
+                outcome = await self._send(claim)
+            SEND_SECONDS.labels(channel).observe(time.monotonic() - started)
+            DELIVERIES.labels(channel, type(outcome).__name__).inc()
             log.info(
                 "delivery.attempted",
                 delivery=claim.delivery_id,
+                message=claim.message_id,
+                request_id=claim.trace.request_id,
+                traceparent=claim.trace.traceparent,
                 channel=claim.channel,
                 attempt=claim.attempt,
                 outcome=type(outcome).__name__,

@@ -4,22 +4,23 @@ import asyncio
 import os
 import socket
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated
 
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
-from omnichannel.channels import configured_channels
+from omnichannel.channels import configured_channels, configured_webhook
+from omnichannel.database.endpoints import Endpoints
 from omnichannel.serving.backing import Backing, open_backing
 from omnichannel.serving.health import Health
+from omnichannel.serving.metrics import metrics_routes
 from omnichannel.serving.refusals import add_refusals
 from omnichannel.serving.requests import BoundedBody, RequestLog
 from omnichannel.serving.server import listen, serve, stop_requested
 from omnichannel.settings import Settings
 from omnichannel.worker.consumer import Consumer
+from omnichannel.worker.events import EventSender
 
 __all__ = ["Processed", "ToProcess", "build", "run"]
 
@@ -41,7 +42,7 @@ class Processed(BaseModel):
 
 def build(health: Health) -> ASGIApp:
     """Return the application by which the worker is called directly."""
-    app = FastAPI(title="Omnichannel worker", openapi_url=None, routes=health.routes())
+    app = FastAPI(title="Omnichannel worker", openapi_url=None, routes=[*health.routes(), *metrics_routes()])
 
     @app.post("/process")
     async def process(asked: ToProcess, request: Request) -> Processed:
@@ -69,15 +70,23 @@ async def run(settings: Settings) -> None:
             concurrency=settings.omnichannel_concurrency,
             drain_s=settings.omnichannel_drain_s,
             pulse=health.watch("consumer"),
-            clock=partial(datetime.now, UTC),
+            clock=backing.clock.now,
         )
+        poster = configured_webhook(settings)
+        stack.push_async_callback(poster.close)
+        events = EventSender(Endpoints(backing.database), poster, pulse=health.watch("events"), clock=backing.clock.now)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(build(health), listener, stop=stop), name="http")
-            tasks.create_task(_consume(backing, health, consumer, stop), name="consume")
+            tasks.create_task(_consume(backing, health, consumer, events, stop), name="consume")
             await stop.wait()
             health.draining()
 
 
-async def _consume(backing: Backing, health: Health, consumer: Consumer, stop: asyncio.Event) -> None:
+async def _consume(
+    backing: Backing, health: Health, consumer: Consumer, events: EventSender, stop: asyncio.Event
+) -> None:
     await backing.prepare(health, stop=stop)
-    await consumer.run(stop)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(backing.clock.keep(stop), name="clock")
+        tasks.create_task(consumer.run(stop), name="consumer")
+        tasks.create_task(events.run(stop), name="events")

@@ -19,7 +19,7 @@ from omnichannel.channels.aws import aws_client
 from omnichannel.channels.ses import Ses
 from omnichannel.channels.sms import SnsSms
 from omnichannel.messages.model import Channel, Claim
-from omnichannel.messages.outcome import Accepted, LostAnswer, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import Accepted, Gone, LostAnswer, PermanentFailure, Throttled, TransientFailure
 
 from ...emulators.kinesis import free_port
 from .conftest import StartReceiver
@@ -110,9 +110,9 @@ async def test_ses_refuses_a_sender_that_is_not_verified(moto: str, make_claim: 
 
 
 SES = [  # Amazon SES API v2 reference, "SendEmail", section "Errors"; service quotas
-    (429, "TooManyRequestsException", "Maximum sending rate exceeded.", TransientFailure, 30),
-    (429, "TooManyRequestsException", "Daily message quota exceeded.", TransientFailure, 3600),
-    (400, "LimitExceededException", "", TransientFailure, 3600),
+    (429, "TooManyRequestsException", "Maximum sending rate exceeded.", Throttled, 30),
+    (429, "TooManyRequestsException", "Daily message quota exceeded.", Throttled, 3600),
+    (400, "LimitExceededException", "", Throttled, 3600),
     (400, "AccountSuspendedException", "", TransientFailure, 60),
     (400, "SendingPausedException", "", TransientFailure, 60),
     (400, "MailFromDomainNotVerifiedException", "", TransientFailure, 60),
@@ -146,13 +146,13 @@ async def test_each_error_of_ses(
 
 
 SNS = [  # Amazon SNS API reference, "Publish", section "Errors", and "Common errors"
-    (400, "Throttling", TransientFailure, 30),
-    (400, "KMSThrottling", TransientFailure, 30),
+    (400, "Throttling", Throttled, 30),
+    (400, "KMSThrottling", Throttled, 30),
     (403, "AuthorizationError", TransientFailure, 60),
     (403, "InvalidClientTokenId", TransientFailure, 60),
     (400, "InvalidParameter", PermanentFailure, None),
     (400, "ParameterValueInvalid", PermanentFailure, None),
-    (400, "OptedOut", PermanentFailure, None),
+    (400, "OptedOut", Gone, None),
     (404, "NotFound", PermanentFailure, None),
     (500, "InternalError", TransientFailure, None),
     (503, "ServiceUnavailable", TransientFailure, None),

@@ -25,7 +25,15 @@ from omnichannel.channels.sms import TwilioSms
 from omnichannel.channels.webhook import Webhook
 from omnichannel.channels.whatsapp import WhatsApp
 from omnichannel.messages.model import Channel, Claim
-from omnichannel.messages.outcome import Accepted, Delivered, LostAnswer, Outcome, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import (
+    Accepted,
+    Delivered,
+    LostAnswer,
+    Outcome,
+    PermanentFailure,
+    Throttled,
+    TransientFailure,
+)
 from omnichannel.settings import Settings
 
 from .conftest import StartReceiver
@@ -234,7 +242,7 @@ async def test_a_lost_answer_is_never_a_success_nor_sent_again_blindly(
     [
         (500, {}, TransientFailure),
         (503, {}, TransientFailure),
-        (429, {"retry-after": "7"}, TransientFailure),
+        (429, {"retry-after": "7"}, Throttled),
         (400, {}, PermanentFailure),
     ],
 )
@@ -256,7 +264,7 @@ async def test_an_answer_that_is_not_the_providers_own_is_judged_by_its_status(
     outcome = await adapter.send(claim_for(make_claim, case, url))
     assert isinstance(outcome, failure)
     assert SECRET not in answered(outcome)
-    if isinstance(outcome, TransientFailure) and headers:
+    if isinstance(outcome, Throttled):
         assert outcome.retry_after_s == 7
     await adapter.close()
 

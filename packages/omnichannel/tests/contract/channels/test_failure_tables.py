@@ -21,7 +21,15 @@ from omnichannel.channels.slack import Slack
 from omnichannel.channels.sms import TwilioSms
 from omnichannel.channels.whatsapp import WhatsApp
 from omnichannel.messages.model import Channel, Claim
-from omnichannel.messages.outcome import Accepted, LostAnswer, Outcome, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import (
+    Accepted,
+    Gone,
+    LostAnswer,
+    Outcome,
+    PermanentFailure,
+    Throttled,
+    TransientFailure,
+)
 
 from .conftest import StartReceiver
 
@@ -35,9 +43,9 @@ def kind_of(outcome: Outcome) -> str:
     match outcome:
         case TransientFailure(_, None):
             return AGAIN
-        case TransientFailure():
+        case TransientFailure() | Throttled():
             return WAITS
-        case PermanentFailure():
+        case PermanentFailure() | Gone():
             return NEVER
         case LostAnswer():
             return LOST
@@ -349,7 +357,7 @@ async def test_linkedin(
 def test_linkedins_daily_limit_ends_at_midnight() -> None:
     now = datetime(2030, 1, 1, 22, 30, tzinfo=UTC)
     outcome = linkedin_outcome(Answer(429, {}, ""), now=now)
-    assert isinstance(outcome, TransientFailure)
+    assert isinstance(outcome, Throttled)
     assert outcome.retry_after_s == timedelta(hours=1, minutes=30).total_seconds()
 
 

@@ -11,7 +11,7 @@ from omnichannel.channels.adapter import InvalidAddress
 from omnichannel.channels.networks import ReachableNetworks
 from omnichannel.channels.webhook import Webhook
 from omnichannel.messages.model import Channel, Claim
-from omnichannel.messages.outcome import Delivered, LostAnswer, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import Delivered, LostAnswer, PermanentFailure, Throttled, TransientFailure
 
 StartReceiver = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
 MakeClaim = Callable[[Channel, str], Claim]
@@ -51,7 +51,7 @@ async def test_the_words_and_the_wait_of_a_refusal_are_kept(
         return web.Response(status=429, text="slow\ndown", headers={"retry-after": "17"})
 
     url = await start_receiver(refuse)
-    assert await webhook.send(claim_of(url)) == TransientFailure("HTTP 429: slow down", 17.0)
+    assert await webhook.send(claim_of(url)) == Throttled("HTTP 429: slow down", 17.0)
 
 
 async def test_a_redirect_is_not_followed(

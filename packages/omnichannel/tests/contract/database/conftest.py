@@ -1,11 +1,13 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from omnichannel.database import Database, Store
+from omnichannel.database.store import keep_messages
 from omnichannel.database.tables import attempt, delivery, stream_hint
 from omnichannel.messages.model import Channel, Claim, Message, NewMessage, Recipient
 from omnichannel.messages.retry import RetryPolicy
@@ -24,11 +26,20 @@ class Publisher:
     def passes(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
-    async def accept(self, *channels: Channel, in_s: float | None = None, subject: str = "Launch") -> Message:
+    async def accept(
+        self, *channels: Channel, in_s: float | None = None, subject: str = "Launch", **more: Any
+    ) -> Message:
         recipients = tuple(Recipient(channel, f"{channel}-{place}") for place, channel in enumerate(channels))
         send_at = None if in_s is None else self.now + timedelta(seconds=in_s)
-        new = NewMessage(subject=subject, body="We are live.", recipients=recipients, send_at=send_at)
+        new = NewMessage(subject=subject, body="We are live.", recipients=recipients, send_at=send_at, **more)
         return await self.store.accept(new, now=self.now)
+
+    def new(self, *recipients: Recipient, **more: Any) -> NewMessage:
+        return NewMessage(subject="Launch", body="We are live.", recipients=recipients, **more)
+
+    async def keep(self, *messages: Message) -> None:
+        async with self.database.write() as connection:
+            await keep_messages(connection, messages, now=self.now)
 
     async def claim(self, message: Message, owner: str = "worker") -> tuple[Claim, ...]:
         return await self.store.claim([each.id for each in message.deliveries], owner=owner, now=self.now)

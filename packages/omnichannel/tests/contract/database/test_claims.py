@@ -26,6 +26,7 @@ async def test_a_claim_holds_all_that_a_worker_needs(publisher) -> None:
             attempt=1,
             first_attempt_at=publisher.now,
             epoch=1,
+            due_at=message.send_at,
         )
         for each in message.deliveries
     )

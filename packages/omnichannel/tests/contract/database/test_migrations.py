@@ -7,14 +7,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from omnichannel.database import Database, DatabaseUnavailable
+from omnichannel.database import Database, DatabaseUnavailable, keys, resource_tables  # noqa: F401 - they add their tables
 from omnichannel.database.tables import metadata
 
 
 async def test_the_migrations_make_the_tables_that_the_statements_use(database: Database) -> None:
     def differences(connection: Connection) -> list[object]:
         found = compare_metadata(MigrationContext.configure(connection), metadata)
-        return [each for each in found if "api_key" not in repr(each)]
+        return [each for each in found if "alembic_version" not in repr(each)]
 
     async with database.read() as connection:
         assert await connection.run_sync(differences) == []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from omnichannel.channels.adapter import InvalidAddress
 from omnichannel.channels.webhook import outcome_of_status, parse_url, retry_after_s
 from omnichannel.channels.words import excerpt
-from omnichannel.messages.outcome import Delivered, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import Delivered, Gone, PermanentFailure, Throttled, TransientFailure
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -57,14 +57,22 @@ def test_2xx_is_a_delivery(status: int) -> None:
     assert outcome_of_status(status, "", None) == Delivered()
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 599])
 def test_what_speaks_of_the_moment_is_tried_again(status: int) -> None:
     assert outcome_of_status(status, "busy", 7.0) == TransientFailure(f"HTTP {status}: busy", 7.0)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 422])
 def test_what_speaks_of_the_request_is_final(status: int) -> None:
     assert outcome_of_status(status, "no", None) == PermanentFailure(f"HTTP {status}: no")
+
+
+def test_too_many_requests_are_no_failure_of_the_request() -> None:
+    assert outcome_of_status(429, "busy", 7.0) == Throttled("HTTP 429: busy", 7.0)
+
+
+def test_an_address_that_is_gone_is_told_apart() -> None:
+    assert outcome_of_status(410, "moved out", None) == Gone("HTTP 410: moved out")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

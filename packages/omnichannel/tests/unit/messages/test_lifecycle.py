@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from omnichannel.messages.lifecycle import ARRIVED, NEXT, OPEN, UNCLAIMED, Event, IllegalMove, message_status, move
+from omnichannel.messages.lifecycle import (
+    ARRIVED,
+    NEXT,
+    OPEN,
+    REPLAYABLE,
+    UNCLAIMED,
+    Event,
+    IllegalMove,
+    message_status,
+    move,
+)
 from omnichannel.messages.model import DeliveryStatus, MessageStatus
 
 S = DeliveryStatus
@@ -55,8 +65,8 @@ def test_a_message_is_open_exactly_while_a_delivery_is(deliveries: list[S]) -> N
     assert is_open == any(status in OPEN for status in deliveries)
 
 
-def test_every_state_is_reached_and_only_the_first_two_start() -> None:
-    assert set(NEXT.values()) == set(S) - {S.SCHEDULED}
+def test_every_state_is_reached() -> None:
+    assert set(NEXT.values()) == set(S)
 
 
 def test_only_an_unclaimed_delivery_can_be_cancelled() -> None:
@@ -69,7 +79,12 @@ def test_an_open_delivery_can_always_move_on() -> None:
 
 @pytest.mark.parametrize("status", sorted(set(S) - OPEN))
 def test_what_has_ended_is_never_sent_again(status: S) -> None:
-    assert {to for (at, _), to in NEXT.items() if at is status}.isdisjoint(OPEN)
+    by_itself = {to for (at, event), to in NEXT.items() if at is status and event is not Event.REPLAYED}
+    assert by_itself.isdisjoint(OPEN)
+
+
+def test_only_what_has_failed_can_be_replayed() -> None:
+    assert {S.DEAD, S.UNKNOWN} == REPLAYABLE
 
 
 def test_an_illegal_move_is_refused_in_words() -> None:

@@ -1,0 +1,393 @@
+"""What messages are made of, over HTTP: templates, audiences, attachments; and who is not written to."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AfterValidator, Field, JsonValue
+
+from omnichannel.api.messages import refused
+from omnichannel.api.wire import (
+    RECIPIENTS,
+    Address,
+    Limit,
+    Name,
+    RecipientIn,
+    Refusing,
+    Telling,
+)
+from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
+from omnichannel.database import Database, NotFound
+from omnichannel.database.attachments import Attachment, Attachments
+from omnichannel.database.audiences import Audiences
+from omnichannel.database.suppressions import Suppressions
+from omnichannel.database.templates import Template, Templates
+from omnichannel.messages.ids import is_id
+from omnichannel.messages.model import Channel
+from omnichannel.messages.rendering import InvalidTemplate, Source, Words, check_source, render_source
+from omnichannel.serving.problems import FieldError, Problem
+from omnichannel.serving.refusals import field_error
+
+__all__ = ["ATTACHMENT_BYTES", "content_routes"]
+
+ATTACHMENT_BYTES: Final = 5 * 1024 * 1024  # of one attachment
+TEMPLATE_LENGTH: Final = 100_000  # characters of a template's body
+JUDGED_AT_ONCE: Final = 100
+NOT_IN_A_NAME: Final = frozenset('/\\"\r\n\0')
+
+TemplateSubject = Annotated[str, Field(min_length=1, max_length=2000)]
+TemplateBody = Annotated[str, Field(min_length=1, max_length=TEMPLATE_LENGTH)]
+
+
+class TemplateWords(Refusing):
+    """A subject and a body with places for variables."""
+
+    subject: TemplateSubject
+    body: TemplateBody
+
+
+class TemplateIn(TemplateWords):
+    """What a template says, and what single channels say instead."""
+
+    variants: Annotated[dict[Channel, TemplateWords], Field(default_factory=dict)]
+
+    def source(self) -> Source:
+        """Return the template's texts."""
+        return Source(
+            words=Words(subject=self.subject, body=self.body),
+            variants={each: Words(subject=own.subject, body=own.body) for each, own in self.variants.items()},
+        )
+
+
+class TemplateOut(Telling):
+    """One version of a template."""
+
+    name: str
+    version: int
+    subject: str
+    body: str
+    variants: dict[Channel, TemplateWords]
+    created_at: datetime
+
+
+class TemplateList(Telling):
+    """The newest version of each template, by name."""
+
+    items: tuple[TemplateOut, ...]
+    next: str | None
+
+
+class NameQuery(Refusing):
+    """Which page of a list by name."""
+
+    limit: Limit = 50
+    cursor: Annotated[str, Field(max_length=64, description="`next` of the page before.")] = ""
+
+
+class PreviewIn(Refusing):
+    """What to put into a template's places."""
+
+    variables: Annotated[dict[str, JsonValue], Field(max_length=200, default_factory=dict)]
+    version: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+
+
+class WordsOut(Telling):
+    """What a message would say."""
+
+    subject: str
+    body: str
+
+
+class PreviewOut(Telling):
+    """A template with its places filled."""
+
+    template: str
+    subject: str
+    body: str
+    variants: dict[Channel, WordsOut]
+
+
+def _distinct(recipients: list[RecipientIn]) -> list[RecipientIn]:
+    places = {(each.channel, each.address) for each in recipients}
+    if len(places) < len(recipients):
+        raise ValueError("names one recipient twice")
+    return recipients
+
+
+class AudienceIn(Refusing):
+    """The members of an audience."""
+
+    recipients: Annotated[list[RecipientIn], Field(max_length=RECIPIENTS), AfterValidator(_distinct)]
+
+
+class MemberOut(Telling):
+    """A member of an audience."""
+
+    channel: Channel
+    address: str
+    zone: str | None
+
+
+class AudienceOut(Telling):
+    """An audience with its members."""
+
+    name: str
+    recipients: tuple[MemberOut, ...]
+
+
+class AudienceSummaryOut(Telling):
+    """An audience in a list."""
+
+    name: str
+    members: int
+    created_at: datetime
+
+
+class AudienceList(Telling):
+    """Audiences by name."""
+
+    items: tuple[AudienceSummaryOut, ...]
+    next: str | None
+
+
+class AttachmentOut(Telling):
+    """What is known of a file."""
+
+    id: str
+    name: str
+    media_type: str
+    size: Annotated[int, Field(description="Bytes.")]
+    sha256: str
+    created_at: datetime
+
+
+class SuppressionIn(Refusing):
+    """An address that is not to be written to."""
+
+    channel: Channel
+    address: Address
+    reason: Annotated[str, Field(min_length=1, max_length=500)] = "asked not to be written to"
+
+
+class SuppressionOut(Telling):
+    """An address that is not written to, and why."""
+
+    channel: Channel
+    address: str
+    reason: str
+    created_at: datetime
+
+
+class SuppressionList(Telling):
+    """Suppressions by channel and address."""
+
+    items: tuple[SuppressionOut, ...]
+    next: str | None
+
+
+class SuppressionQuery(Refusing):
+    """Which page of the suppressions."""
+
+    limit: Limit = 50
+    cursor: Annotated[str, Field(max_length=2100, description="`next` of the page before.")] = ""
+
+
+class SuppressionName(Refusing):
+    """Which suppression."""
+
+    channel: Channel
+    address: Address
+
+
+def content_routes(database: Database, channels: Channels, *, clock: Callable[[], datetime]) -> APIRouter:
+    """Return the routes under ``/templates``, ``/audiences``, ``/attachments`` and ``/suppressions``."""
+    routes = APIRouter()
+    routes.include_router(_template_routes(Templates(database), clock=clock))
+    routes.include_router(_audience_routes(Audiences(database), channels, clock=clock))
+    routes.include_router(_attachment_routes(Attachments(database), clock=clock))
+    routes.include_router(_suppression_routes(Suppressions(database), clock=clock))
+    return routes
+
+
+def _template_routes(templates: Templates, *, clock: Callable[[], datetime]) -> APIRouter:
+    routes = APIRouter(prefix="/templates", tags=["templates"])
+
+    @routes.put("/{name}", responses=refused(422))
+    async def put_template(name: Name, asked: TemplateIn) -> TemplateOut:
+        """Keep a new version of a template, in Jinja2. Messages that were made from an older one stay as they are."""
+        source = asked.source()
+        try:
+            check_source(source)
+        except InvalidTemplate as exc:
+            place = ("body", *(("variants", exc.channel.value) if exc.channel else ()), exc.field)
+            errors = [field_error(place, exc.reason)]
+            raise Problem(422, "invalid", "The template cannot be used; nothing was stored.", errors=errors) from exc
+        return _template(await templates.put(name, source, now=clock()))
+
+    @routes.get("", responses=refused(422))
+    async def list_templates(asked: Annotated[NameQuery, Query()]) -> TemplateList:
+        """List templates by name."""
+        found = await templates.list(after=asked.cursor, limit=asked.limit + 1)
+        items = tuple(map(_template, found[: asked.limit]))
+        return TemplateList(items=items, next=items[-1].name if len(found) > asked.limit else None)
+
+    @routes.get("/{name}", responses=refused(404, 422))
+    async def read_template(
+        name: Name, version: Annotated[int | None, Query(ge=1, le=1_000_000)] = None
+    ) -> TemplateOut:
+        """Return a version of a template, the newest unless one is named."""
+        return _template(await templates.find(name, version))
+
+    @routes.delete("/{name}", status_code=204, responses=refused(404, 422))
+    async def remove_template(name: Name) -> None:
+        """Forget a template and its versions."""
+        await templates.remove(name)
+
+    @routes.post("/{name}/preview", responses=refused(404, 422))
+    async def preview_template(name: Name, asked: PreviewIn) -> PreviewOut:
+        """Show what a template says with these variables, on each channel that says something of its own."""
+        found = await templates.find(name, asked.version)
+        try:
+            shown = render_source(found.source, asked.variables)
+        except InvalidTemplate as exc:
+            where = f"{exc.field} of {exc.channel.value}" if exc.channel else exc.field
+            errors = [field_error(("body", "variables"), f"do not fit the template's {where}: {exc.reason}")]
+            raise Problem(422, "invalid", "The template cannot be rendered.", errors=errors) from exc
+        return PreviewOut(
+            template=f"{found.name}@{found.version}",
+            subject=shown.words.subject,
+            body=shown.words.body,
+            variants={each: WordsOut(subject=own.subject, body=own.body) for each, own in shown.variants.items()},
+        )
+
+    return routes
+
+
+def _audience_routes(audiences: Audiences, channels: Channels, *, clock: Callable[[], datetime]) -> APIRouter:
+    routes = APIRouter(prefix="/audiences", tags=["audiences"])
+
+    @routes.put("/{name}", responses=refused(422))
+    async def put_audience(name: Name, asked: AudienceIn) -> AudienceOut:
+        """Make an audience, or give it other members."""
+        recipients = [each.recipient() for each in asked.recipients]
+        errors: list[FieldError] = []
+        for start in range(0, len(recipients), JUDGED_AT_ONCE):
+            part = recipients[start : start + JUDGED_AT_ONCE]
+            found = await asyncio.gather(*map(channels.check_recipient, part), return_exceptions=True)
+            for place, fault in enumerate(found, start):
+                match fault:
+                    case ChannelUnconfigured():
+                        errors.append(field_error(("body", "recipients", place, "channel"), str(fault)))
+                    case InvalidAddress():
+                        errors.append(field_error(("body", "recipients", place, "address"), str(fault)))
+                    case BaseException():
+                        raise fault
+        if errors:
+            raise Problem(422, "invalid", "Not every member can be sent to; nothing was stored.", errors=errors)
+        await audiences.put(name, recipients, now=clock())
+        return AudienceOut.model_validate(await audiences.find(name))
+
+    @routes.get("", responses=refused(422))
+    async def list_audiences(asked: Annotated[NameQuery, Query()]) -> AudienceList:
+        """List audiences by name."""
+        found = await audiences.list(after=asked.cursor, limit=asked.limit + 1)
+        items = tuple(map(AudienceSummaryOut.model_validate, found[: asked.limit]))
+        return AudienceList(items=items, next=items[-1].name if len(found) > asked.limit else None)
+
+    @routes.get("/{name}", responses=refused(404, 422))
+    async def read_audience(name: Name) -> AudienceOut:
+        """Return an audience with its members."""
+        return AudienceOut.model_validate(await audiences.find(name))
+
+    @routes.delete("/{name}", status_code=204, responses=refused(404, 422))
+    async def remove_audience(name: Name) -> None:
+        """Forget an audience. Messages that were sent to it keep their recipients."""
+        await audiences.remove(name)
+
+    return routes
+
+
+def _attachment_routes(attachments: Attachments, *, clock: Callable[[], datetime]) -> APIRouter:
+    routes = APIRouter(prefix="/attachments", tags=["attachments"])
+
+    @routes.post(
+        "",
+        status_code=201,
+        responses=refused(413, 422),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+    )
+    async def add_attachment(
+        request: Request, response: Response, name: Annotated[str, Query(min_length=1, max_length=255)]
+    ) -> AttachmentOut:
+        """Keep a file of up to 5 MiB: its content is the body, its type the `Content-Type`."""
+        content = await request.body()
+        media_type = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+        errors = []
+        if NOT_IN_A_NAME & set(name) or not name.isprintable():
+            errors.append(field_error(("query", "name"), "must be a file's name without folders"))
+        if not content:
+            errors.append(field_error(("body",), "must hold the file"))
+        if media_type.count("/") != 1 or not media_type.isascii() or not media_type.isprintable():
+            errors.append({"parameter": "Content-Type", "detail": "is no media type, such as image/png"})
+        if errors:
+            raise Problem(422, "invalid", "The file cannot be kept.", errors=errors)
+        made = await attachments.add(name, media_type, content, now=clock())
+        response.headers["location"] = f"/v1/attachments/{made.id}"
+        return AttachmentOut.model_validate(made)
+
+    @routes.get("/{attachment_id}", responses=refused(404))
+    async def read_attachment(attachment_id: str) -> AttachmentOut:
+        """Tell what is known of a file."""
+        if not is_id(attachment_id):
+            raise NotFound("attachment", attachment_id)
+        found: Attachment = await attachments.find(attachment_id)
+        return AttachmentOut.model_validate(found)
+
+    return routes
+
+
+def _suppression_routes(suppressions: Suppressions, *, clock: Callable[[], datetime]) -> APIRouter:
+    routes = APIRouter(prefix="/suppressions", tags=["suppressions"])
+
+    @routes.put("", status_code=204, responses=refused(422))
+    async def suppress(asked: SuppressionIn) -> None:
+        """Write nothing to an address any more, from the next claim on."""
+        await suppressions.add(asked.channel, asked.address, reason=asked.reason, now=clock())
+
+    @routes.get("", responses=refused(422))
+    async def list_suppressions(asked: Annotated[SuppressionQuery, Query()]) -> SuppressionList:
+        """List the addresses that are not written to."""
+        channel, _, address = asked.cursor.partition(" ")
+        found = await suppressions.list(
+            after=(channel.replace("\0", ""), address.replace("\0", "")), limit=asked.limit + 1
+        )
+        items = tuple(map(SuppressionOut.model_validate, found[: asked.limit]))
+        more = len(found) > asked.limit
+        return SuppressionList(items=items, next=f"{items[-1].channel} {items[-1].address}" if more else None)
+
+    @routes.delete("", status_code=204, responses=refused(404, 422))
+    async def lift_suppression(asked: Annotated[SuppressionName, Query()]) -> None:
+        """Let an address be written to again."""
+        await suppressions.remove(asked.channel, asked.address)
+
+    return routes
+
+
+def _template(found: Template) -> TemplateOut:
+    return TemplateOut(
+        name=found.name,
+        version=found.version,
+        subject=found.source.words.subject,
+        body=found.source.words.body,
+        variants={
+            each: TemplateWords(subject=own.subject, body=own.body) for each, own in found.source.variants.items()
+        },
+        created_at=found.created_at,
+    )

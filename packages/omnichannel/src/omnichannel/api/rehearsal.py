@@ -1,0 +1,92 @@
+"""A dry run: what a message would become, judged by the same code that takes it, and nothing kept."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from omnichannel.api.composing import Composer
+from omnichannel.api.wire import FieldErrorOut, MessageIn
+from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
+from omnichannel.database import Store
+from omnichannel.database.limits import ChannelLimits
+from omnichannel.messages.admission import Limits
+from omnichannel.messages.model import Channel, DeliveryStatus, Message, Recipient
+from omnichannel.messages.recurrence import find_zone
+from omnichannel.messages.segments import segments
+
+__all__ = ["Rehearsal", "RehearsalOut"]
+
+
+class RehearsedDelivery(BaseModel):
+    """What one recipient would get, and when."""
+
+    channel: Channel
+    address: str
+    status: Annotated[str, Field(description="The status that the delivery would begin with, or `invalid`.")]
+    problem: str | None
+    subject: str
+    body: str
+    send_at: datetime
+    send_at_local: Annotated[str, Field(description="The same instant on the recipient's clock.")]
+    held_until: Annotated[datetime | None, Field(description="When the quiet hours that it falls into are over.")]
+    sms_segments: Annotated[int, Field(description="How many SMS the body would take.")]
+
+
+class RehearsalOut(BaseModel):
+    """The result of a dry run."""
+
+    valid: Annotated[bool, Field(description="Whether the message would be taken.")]
+    errors: tuple[FieldErrorOut, ...]
+    deliveries: tuple[RehearsedDelivery, ...]
+
+
+class Rehearsal:
+    """Makes dry runs."""
+
+    def __init__(self, store: Store, composer: Composer, channels: Channels) -> None:
+        self._store, self._composer, self._channels = store, composer, channels
+        self._limits = ChannelLimits(store.database)
+
+    async def of(self, asked: MessageIn, *, now: datetime) -> RehearsalOut:
+        """Return what would become of a message that is handed in now."""
+        composed = await self._composer.judge(asked, at=("body",))
+        errors = tuple(FieldErrorOut(**error) for error in composed.errors)
+        if composed.message is None:
+            return RehearsalOut(valid=False, errors=errors, deliveries=())
+        (message,) = await self._store.prepare([composed.message], now=now)
+        limits = await self._limits.all()
+        deliveries = [
+            await self._delivery(message, to, each.status, limits)
+            for to, each in zip(composed.message.recipients, message.deliveries, strict=True)
+        ]
+        return RehearsalOut(valid=not errors, errors=errors, deliveries=tuple(deliveries))
+
+    async def _delivery(
+        self, message: Message, to: Recipient, status: DeliveryStatus, limits: Mapping[Channel, Limits]
+    ) -> RehearsedDelivery:
+        words = next((own for own in message.variants if own.channel is to.channel), message)
+        quiet = limits.get(to.channel, Limits()).quiet
+        held = None if quiet is None or message.urgent else quiet.over_at(message.send_at, zone=to.zone)
+        problem = await self._problem(to)
+        zone = find_zone(to.zone or (quiet.zone if quiet is not None else "UTC"))
+        return RehearsedDelivery(
+            channel=to.channel,
+            address=to.address,
+            status="invalid" if problem else status.value,
+            problem=problem,
+            subject=words.subject,
+            body=words.body,
+            send_at=message.send_at,
+            send_at_local=message.send_at.astimezone(zone).isoformat(timespec="seconds"),
+            held_until=held,
+            sms_segments=segments(words.body),
+        )
+
+    async def _problem(self, to: Recipient) -> str | None:
+        try:
+            await self._channels.check_recipient(to)
+        except (ChannelUnconfigured, InvalidAddress) as exc:
+            return str(exc)
+        return None

@@ -1,0 +1,312 @@
+"""Taking claims: of the deliveries that a worker heard of, those that may leave now become its own.
+
+All is decided on rows that this transaction has locked: what is cancelled, expired or suppressed by then is not sent.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from omnichannel.database.aftermath import settle
+from omnichannel.database.resource_tables import (
+    attachment,
+    channel_limits,
+    channel_pace,
+    message_attachment,
+    suppression,
+)
+from omnichannel.database.rows import from_ms, from_optional_ms, to_ms
+from omnichannel.database.tables import attempt, delivery, message, message_variant
+from omnichannel.messages.admission import Admit, Candidate, Defer, Expire, Limits, Pace, Suppress, admit
+from omnichannel.messages.lifecycle import OPEN, Event, move
+from omnichannel.messages.model import AttachmentRef, Channel, Claim, DeliveryStatus, Trace
+from omnichannel.messages.quiet import QuietHours
+
+__all__ = ["Taken", "read_limits", "take"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_EXPIRED: Final = "its time was over before it could be sent"
+_SUPPRESSED: Final = "the address is suppressed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of the deliveries that were asked for; ``ring`` is to be rung last in the transaction."""
+
+    claims: tuple[Claim, ...]
+    ring: tuple[str, ...]
+
+
+async def take(
+    connection: AsyncConnection,
+    ids: Collection[str],
+    *,
+    owner: str,
+    now: datetime,
+    until_ms: int,
+    room: Mapping[Channel, int],
+) -> Taken:
+    """Claim those of the deliveries that may leave now, and start an attempt for each, in the order of the ids.
+
+    A rival's claim that is not committed yet is waited for, not skipped: whoever is told nothing here may commit the
+    stream's position, because each of these deliveries is then certainly somebody's. ``room`` is how many attempts each
+    channel has under way in the worker; it counts only where the channel's limits bound it.
+    """
+    rows = {row.id: row for row in await _lock(connection, ids)}
+    if not rows:
+        return Taken(claims=(), ring=())
+    asked = [rows[each] for each in dict.fromkeys(ids) if each in rows]
+    behind = await _behind(connection, [row.id for row in asked if row.order_key is not None])
+    limits = await read_limits(connection)
+    paced = {Channel(row.channel) for row in asked} & {each for each, own in limits.items() if own.rate_per_s}
+    paces = await _lock_paces(connection, paced, now=now)
+    before = dict(paces)
+    under_way = defaultdict(int, room)
+    admitted: list[Row[Any]] = []
+    moved: list[dict[str, object]] = []
+    for row in asked:
+        channel = Channel(row.channel)
+        own = limits.get(channel, Limits())
+        decision = admit(
+            _candidate(row, behind=row.id in behind),
+            own,
+            pace=paces.get(channel),
+            room=None if own.concurrency is None else own.concurrency - under_way[channel],
+            now=now,
+        )
+        match decision:
+            case Admit(pace):
+                admitted.append(row)
+                under_way[channel] += 1
+                paces |= {} if pace is None else {channel: pace}
+            case Defer(until, reason, slot_at, pace):
+                moved.append(_moved(row, Event.DEFERRED, due_at=until, reason=reason.value, slot_at=slot_at))
+                paces |= {} if pace is None else {channel: pace}
+            case Expire():
+                moved.append(_moved(row, Event.EXPIRED, error=_EXPIRED))
+            case Suppress():
+                moved.append(_moved(row, Event.SUPPRESSED, error=_SUPPRESSED))
+    await _keep_paces(connection, {each: pace for each, pace in paces.items() if before.get(each) != pace})
+    claims = await _claim(connection, admitted, owner=owner, now_ms=to_ms(now), until_ms=until_ms)
+    return Taken(claims=claims, ring=await _move(connection, moved, now_ms=to_ms(now)))
+
+
+async def read_limits(connection: AsyncConnection) -> dict[Channel, Limits]:
+    """Return the limits of every channel that has some."""
+    known = {each.value for each in Channel}
+    rows = (await connection.execute(select(channel_limits))).all()
+    return {
+        Channel(row.channel): Limits(
+            rate_per_s=row.rate_per_s,
+            concurrency=row.concurrency,
+            quiet=None
+            if row.quiet_start is None
+            else QuietHours(time.fromisoformat(row.quiet_start), time.fromisoformat(row.quiet_end), row.quiet_zone),
+            resend_lost=row.lost_answer == "resend",
+        )
+        for row in rows
+        if row.channel in known
+    }
+
+
+async def _lock(connection: AsyncConnection, ids: Collection[str]) -> Sequence[Row[Any]]:
+    own = and_(message_variant.c.message_id == delivery.c.message_id, message_variant.c.channel == delivery.c.channel)
+    stopped = and_(suppression.c.channel == delivery.c.channel, suppression.c.address == delivery.c.address)
+    attached = select(message_attachment.c.position).where(message_attachment.c.message_id == message.c.id).exists()
+    statement = (
+        select(
+            delivery,
+            func.coalesce(message_variant.c.subject, message.c.subject).label("subject"),
+            func.coalesce(message_variant.c.body, message.c.body).label("body"),
+            message.c.urgent,
+            message.c.request_id,
+            message.c.traceparent,
+            suppression.c.address.is_not(None).label("suppressed"),
+            attached.label("attached"),
+        )
+        .select_from(delivery)
+        .join(message, message.c.id == delivery.c.message_id)
+        .outerjoin(message_variant, own)
+        .outerjoin(suppression, stopped)
+        .where(delivery.c.id.in_(ids), delivery.c.status == DeliveryStatus.QUEUED.value)
+        .order_by(delivery.c.id)
+        .with_for_update(of=delivery)
+    )
+    return (await connection.execute(statement)).all()
+
+
+async def _behind(connection: AsyncConnection, ids: Sequence[str]) -> frozenset[str]:
+    """Return those of the ordered deliveries to whose address another is under way, or has to go first."""
+    if not ids:
+        return frozenset()
+    other = delivery.alias("other")
+    goes_first = or_(
+        other.c.status == DeliveryStatus.SENDING.value,
+        other.c.order_at < delivery.c.order_at,
+        and_(other.c.order_at == delivery.c.order_at, other.c.id < delivery.c.id),
+    )
+    blocking = (
+        select(other.c.id)
+        .where(
+            other.c.order_key == delivery.c.order_key,
+            other.c.id != delivery.c.id,
+            other.c.status.in_([each.value for each in OPEN]),
+            goes_first,
+        )
+        .exists()
+    )
+    found = await connection.execute(select(delivery.c.id).where(delivery.c.id.in_(ids), blocking))
+    return frozenset(found.scalars())
+
+
+def _candidate(row: Row[Any], *, behind: bool) -> Candidate:
+    return Candidate(
+        channel=Channel(row.channel),
+        expires_at=from_optional_ms(row.expires_at),
+        suppressed=row.suppressed,
+        urgent=row.urgent,
+        zone=row.zone,
+        slot_at=from_optional_ms(row.slot_at),
+        behind=behind,
+    )
+
+
+async def _lock_paces(
+    connection: AsyncConnection, channels: Collection[Channel], *, now: datetime
+) -> dict[Channel, Pace]:
+    if not channels:
+        return {}
+    add = text("INSERT INTO channel_pace (channel, free_at_us) VALUES (:channel, :at) ON CONFLICT (channel) DO NOTHING")
+    names = sorted(each.value for each in channels)
+    await connection.execute(add, [{"channel": each, "at": (now - _EPOCH) // _MICROSECOND} for each in names])
+    locked = select(channel_pace).where(channel_pace.c.channel.in_(names)).order_by(channel_pace.c.channel)
+    rows = (await connection.execute(locked.with_for_update())).all()
+    return {Channel(row.channel): Pace(_EPOCH + row.free_at_us * _MICROSECOND) for row in rows}
+
+
+async def _keep_paces(connection: AsyncConnection, paces: Mapping[Channel, Pace]) -> None:
+    if not paces:
+        return
+    statement = (
+        update(channel_pace).where(channel_pace.c.channel == bindparam("of")).values(free_at_us=bindparam("free"))
+    )
+    values = [{"of": each.value, "free": (pace.free_at - _EPOCH) // _MICROSECOND} for each, pace in paces.items()]
+    await connection.execute(statement, values)
+
+
+async def _claim(
+    connection: AsyncConnection, rows: Sequence[Row[Any]], *, owner: str, now_ms: int, until_ms: int
+) -> tuple[Claim, ...]:
+    if not rows:
+        return ()
+    statement = (
+        update(delivery)
+        .where(delivery.c.id.in_([row.id for row in rows]))
+        .values(
+            status=DeliveryStatus.SENDING.value,
+            epoch=delivery.c.epoch + 1,
+            attempts=delivery.c.attempts + 1,
+            claim_until=until_ms,
+            first_attempt_at=func.coalesce(delivery.c.first_attempt_at, now_ms),
+            deferred=None,
+            slot_at=None,
+        )
+    )
+    await connection.execute(statement)
+    await connection.execute(
+        insert(attempt),
+        [
+            {
+                "delivery_id": row.id,
+                "number": row.attempts + 1,
+                "epoch": row.epoch + 1,
+                "owner": owner,
+                "started_at": now_ms,
+            }
+            for row in rows
+        ],
+    )
+    files = await _attachments(connection, {row.message_id for row in rows if row.attached})
+    return tuple(
+        Claim(
+            delivery_id=row.id,
+            message_id=row.message_id,
+            channel=Channel(row.channel),
+            address=row.address,
+            subject=row.subject,
+            body=row.body,
+            attempt=row.attempts + 1,
+            first_attempt_at=from_ms(now_ms if row.first_attempt_at is None else row.first_attempt_at),
+            epoch=row.epoch + 1,
+            uncounted=row.uncounted,
+            attachments=files.get(row.message_id, ()),
+            trace=Trace(row.request_id, row.traceparent),
+            due_at=from_ms(row.due_at),
+        )
+        for row in rows
+    )
+
+
+async def _attachments(
+    connection: AsyncConnection, message_ids: Collection[str]
+) -> dict[str, tuple[AttachmentRef, ...]]:
+    if not message_ids:
+        return {}
+    statement = (
+        select(message_attachment.c.message_id, attachment.c.name, attachment.c.media_type, attachment.c.content)
+        .join(attachment, attachment.c.id == message_attachment.c.attachment_id)
+        .where(message_attachment.c.message_id.in_(message_ids))
+        .order_by(message_attachment.c.message_id, message_attachment.c.position)
+    )
+    found: defaultdict[str, tuple[AttachmentRef, ...]] = defaultdict(tuple)
+    for row in await connection.execute(statement):
+        found[row.message_id] += (AttachmentRef(row.name, row.media_type, bytes(row.content)),)
+    return found
+
+
+def _moved(
+    row: Row[Any],
+    event: Event,
+    *,
+    due_at: datetime | None = None,
+    reason: str | None = None,
+    slot_at: datetime | None = None,
+    error: str | None = None,
+) -> dict[str, object]:
+    return {
+        "of": row.id,
+        "to": move(DeliveryStatus.QUEUED, event).value,
+        "due": row.due_at if due_at is None else _ceil_ms(due_at),
+        "reason": reason,
+        "slot": None if slot_at is None else _ceil_ms(slot_at),
+        "why": row.last_error if error is None else error,
+    }
+
+
+def _ceil_ms(instant: datetime) -> int:
+    """Return an instant in milliseconds, cut up: what is put off until then is not looked at before it."""
+    return -((_EPOCH - instant) // timedelta(milliseconds=1))
+
+
+async def _move(connection: AsyncConnection, moved: Sequence[dict[str, object]], *, now_ms: int) -> tuple[str, ...]:
+    if not moved:
+        return ()
+    statement = (
+        update(delivery)
+        .where(delivery.c.id == bindparam("of"))
+        .values(
+            status=bindparam("to"),
+            due_at=bindparam("due"),
+            deferred=bindparam("reason", type_=delivery.c.deferred.type),
+            slot_at=bindparam("slot", type_=delivery.c.slot_at.type),
+            last_error=bindparam("why", type_=delivery.c.last_error.type),
+        )
+    )
+    await connection.execute(statement, list(moved))
+    return tuple(await settle(connection, [str(each["of"]) for each in moved], now_ms=now_ms))
