@@ -120,9 +120,8 @@ class Reads:
 
     async def discover_instances(self, caller: Caller, input_: Input) -> Output:
         entry = self._discovered(caller, input_)
-        chosen = _select(entry, input_)
-        self._chance.shuffle(chosen)
-        del chosen[input_.get("MaxResults", DISCOVERED) :]
+        meant = _select(entry, input_)
+        chosen = self._chance.sample(meant, min(len(meant), input_.get("MaxResults", DISCOVERED)))
         if self._promise_log.on:
             self._note(input_, entry.service, chosen)
         answered = [
