@@ -1,17 +1,12 @@
-"""What a caller can ask to be changed. Each command decides against a view of the catalog, and changes nothing itself.
-
-``decide`` either refuses with a :class:`~waypost.catalog.errors.CatalogError` or returns the change to record and what
-to answer. It is pure: time and chance come with the :class:`Moment`.
-"""
+"""What a caller can ask to be created, deleted, registered or judged. What can be updated is in ``updates``."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
 
 from waypost.catalog import rules
 from waypost.catalog.changes import (
-    Change,
     HealthChanged,
     InstanceDeregistered,
     InstanceRegistered,
@@ -22,17 +17,15 @@ from waypost.catalog.changes import (
     ServiceCreated,
     ServiceDeleted,
 )
+from waypost.catalog.decisions import Command, Decision, Moment, find_instance, find_namespace, find_service
 from waypost.catalog.errors import (
     CustomHealthNotFound,
-    InstanceNotFound,
     InvalidInput,
     NamespaceAlreadyExists,
-    NamespaceNotFound,
     ResourceInUse,
     ServiceAlreadyExists,
-    ServiceNotFound,
 )
-from waypost.catalog.identifiers import Ids, arn
+from waypost.catalog.identifiers import arn
 from waypost.catalog.index import View
 from waypost.catalog.model import (
     CustomHealthCheck,
@@ -47,7 +40,6 @@ from waypost.catalog.model import (
     ServiceType,
     encode_attributes,
 )
-from waypost.catalog.quotas import UNLIMITED, Quotas
 from waypost.catalog.requests import is_repetition, request_digest
 
 __all__ = [
@@ -66,74 +58,9 @@ __all__ = [
     "find_service",
 ]
 
-T_co = TypeVar("T_co", covariant=True)
 ASKED_OTHERWISE: Final = "CreatorRequestId was used before with other parameters: give each request its own."
 NAMED: Final = 5  # of the things that are in the way of a deletion
 DEFAULT_SOA_TTL_S = {NamespaceType.DNS_PRIVATE: 15, NamespaceType.DNS_PUBLIC: 60}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """When a decision is taken, and what its change will be numbered."""
-
-    now_ms: int
-    revision: int  # that the change gets if the batch is committed
-    ids: Ids
-    given_operation_id: str | None = None  # where the operation was known by its id before it could be decided
-    quotas: Quotas = UNLIMITED
-
-    def operation_id(self) -> str:
-        """Return the id for the operation that is decided on."""
-        return self.given_operation_id or self.ids.operation(self.now_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[T_co]):
-    """What to record, if anything, and what to answer."""
-
-    answer: T_co
-    change: Change | None = None
-    operation: Operation | None = None
-    further: tuple[Change, ...] = ()  # what follows from ``change``, recorded right after it
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """All that is to be recorded, in order."""
-        return self.further if self.change is None else (self.change, *self.further)
-
-
-class Command(Protocol[T_co]):
-    """One request for a change."""
-
-    def decide(self, view: View, moment: Moment) -> Decision[T_co]:
-        """Return what follows from the request.
-
-        :raises CatalogError: it is refused.
-        """
-
-
-def find_namespace(view: View, namespace_id: str) -> Namespace:
-    """Return a namespace, or raise NamespaceNotFound."""
-    namespace = view.get_namespace(namespace_id)
-    if namespace is None:
-        raise NamespaceNotFound(f"Namespace not found: {namespace_id}")
-    return namespace
-
-
-def find_service(view: View, service_id: str) -> Service:
-    """Return a service, or raise ServiceNotFound."""
-    service = view.get_service(service_id)
-    if service is None:
-        raise ServiceNotFound(f"Service not found: {service_id}")
-    return service
-
-
-def find_instance(view: View, service_id: str, instance_id: str) -> Instance:
-    """Return an instance of a service that exists, or raise InstanceNotFound."""
-    instance = view.get_instance(service_id, instance_id)
-    if instance is None:
-        raise InstanceNotFound(f"Instance not found: {instance_id} in service {service_id}")
-    return instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import msgspec
 
 from waypost.catalog import rules
 from waypost.catalog.changes import NamespaceUpdated, ServiceUpdated
-from waypost.catalog.commands import Decision, Moment
+from waypost.catalog.decisions import Decision, Moment
 from waypost.catalog.errors import ResourceNotFoundException
 from waypost.catalog.identifiers import resource_id
 from waypost.catalog.index import View

@@ -8,7 +8,7 @@ import msgspec
 
 from waypost.catalog import rules
 from waypost.catalog.changes import Change, HealthChanged, NamespaceUpdated, Operation, ServiceUpdated
-from waypost.catalog.commands import Decision, Moment, find_namespace, find_service
+from waypost.catalog.decisions import Decision, Moment, find_namespace, find_service
 from waypost.catalog.errors import InvalidInput, ServiceAttributesLimitExceededException
 from waypost.catalog.health_settings import setting_problems
 from waypost.catalog.index import View

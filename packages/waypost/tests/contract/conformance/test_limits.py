@@ -47,6 +47,15 @@ def test_quotas_refuse_one_more(small: Cloud) -> None:
     small.register(two, "i-2")
 
 
+def test_discovery_above_its_rate_is_refused(tmp_path: Path, coverage: Coverage, local_only: None) -> None:
+    for registry in running(tmp_path, WAYPOST_DISCOVER_RATE="1"):
+        client = registry.client()
+        coverage.watch(client)
+        for call in (client.discover_instances, client.discover_instances_revision):
+            codes = (refusal(call, NamespaceName="none", ServiceName="web")[0] for _ in range(1_000))
+            assert "RequestLimitExceeded" in codes  # asked until it is
+
+
 @pytest.fixture
 def held_up(registry: RegistryProcess, local_only: None) -> Callable[[], contextlib.AbstractContextManager[None]]:
     """Return what keeps the registry of a test from writing: another process at work in its database."""

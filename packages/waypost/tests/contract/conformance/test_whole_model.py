@@ -7,9 +7,6 @@ import pytest
 from .coverage import MODEL, Coverage, everything
 
 EXCUSED = {
-    "DiscoverInstances ! RequestLimitExceeded": "rates are unbounded unless asked for; the tests of rate limits see it",
-    "DiscoverInstancesRevision ! RequestLimitExceeded": "the same",
-    "RequestLimitExceeded.Message": "the same",
     "CreatePrivateDnsNamespace ! NamespaceAlreadyExists": "as on AWS, the operation fails instead",
     "CreateService ! ResourceLimitExceeded": "AWS documents no quota of services",
     "RegisterInstance ! ResourceInUse": "an instance holds nothing",

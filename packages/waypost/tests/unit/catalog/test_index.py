@@ -29,16 +29,32 @@ from waypost.catalog.commands import (
     UpdateHealth,
 )
 from waypost.catalog.errors import CatalogError
-from waypost.catalog.identifiers import Ids
+from waypost.catalog.identifiers import Ids, arn
 from waypost.catalog.index import Catalog, Draft, View
 from waypost.catalog.model import Health, NamespaceType
+from waypost.catalog.tagging import TagResource
+from waypost.catalog.updates import UpdateNamespace, UpdateService, UpdateServiceAttributes
 
 NAMES = ("one", "two", "TWO")
 INSTANCES = ("i-1", "i-2")
 
+KINDS = (
+    "namespace",
+    "service",
+    "register",
+    "deregister",
+    "health",
+    "drop service",
+    "drop namespace",
+    "update namespace",
+    "update service",
+    "attributes",
+    "tag",
+)
+
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["namespace", "service", "register", "deregister", "health", "drop service", "drop namespace"]),
+        st.sampled_from(KINDS),
         st.sampled_from(NAMES),
         st.sampled_from(NAMES),
         st.sampled_from(INSTANCES),
@@ -65,6 +81,10 @@ def decide(view: View, step: tuple[str, str, str, str, Health], moment: Moment) 
         "health": UpdateHealth(service_id=service_id, instance_id=instance_id, health=health),
         "drop service": DeleteService(service_id=service_id),
         "drop namespace": DeleteNamespace(namespace_id=namespace_id),
+        "update namespace": UpdateNamespace(namespace_id=namespace_id, type=type_, description=instance_id),
+        "update service": UpdateService(service_id=service_id, description=instance_id),
+        "attributes": UpdateServiceAttributes(service_id=service_id, attributes={instance_id: health}),
+        "tag": TagResource(arn=arn("service", "us-east-1", "000000000000", service_id), tags=(("k", health),), **own),
     }
     try:
         return commands[kind].decide(view, moment)  # type: ignore[attr-defined,no-any-return]
@@ -81,7 +101,12 @@ def told(view: View) -> object:
             if service is not None:
                 instances = [view.get_instance(service.id, each) for each in INSTANCES]
                 found.append((namespace, name, service, view.instance_count(service.id), instances))
-        found.append((namespace, view.service_count(namespace.id)))
+                assert {each.id for each in view.instances_in(service.id)} == {each.id for each in instances if each}
+        services = sorted(each.id for each in view.services_in(namespace.id))
+        assert view.service_count(namespace.id) == len(services)
+        in_all = sum(view.instance_count(each) for each in services)
+        assert view.namespace_instance_count(namespace.id) == in_all
+        found.append((namespace, services, in_all))
     return found
 
 
@@ -93,16 +118,16 @@ def test_a_draft_tells_what_the_catalog_tells_after_the_commit(
     catalog = Catalog()
     for step in before:
         decision = decide(catalog, step, Moment(now_ms=0, revision=catalog.revision + 1, ids=ids))
-        if decision is not None and decision.change is not None:
-            catalog.apply(catalog.revision + 1, decision.change)
+        for change in () if decision is None else decision.changes:
+            catalog.apply(catalog.revision + 1, change)
     untouched = told(catalog)
     draft = Draft(catalog)
     changes: list[Change] = []
     for step in batch:
         decision = decide(draft, step, Moment(now_ms=0, revision=draft.revision + 1, ids=ids))
-        if decision is not None and decision.change is not None:
-            draft.apply(decision.change)
-            changes.append(decision.change)
+        for change in () if decision is None else decision.changes:
+            draft.apply(change)
+            changes.append(change)
     assert told(catalog) == untouched  # the draft alone changes nothing
     drafted = told(draft)
     for change in changes:

@@ -26,7 +26,7 @@ from waypost.apis.cloudmap.views import (
     status_of,
     tags_view,
 )
-from waypost.catalog.commands import find_instance, find_namespace, find_service
+from waypost.catalog.decisions import find_instance, find_namespace, find_service
 from waypost.catalog.errors import NamespaceNotFound, OperationNotFound, ServiceNotFound
 from waypost.catalog.index import ServiceEntry
 from waypost.catalog.model import Health, Instance, Namespace, Service, decode_attributes
