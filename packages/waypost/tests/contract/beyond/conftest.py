@@ -78,7 +78,7 @@ class Beyond:
         connection, response = self._send(method, path, body, headers, query)
         raw = response.read()
         connection.close()
-        told = json.loads(raw) if response.getheader("content-type") == "application/json" else raw
+        told = json.loads(raw) if raw and response.getheader("content-type") == "application/json" else raw
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, told)
 
     def watch(self, *, after: int | str | None = None, **query: str) -> Stream:

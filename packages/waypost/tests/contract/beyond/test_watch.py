@@ -60,6 +60,16 @@ def test_a_watch_resumes_after_the_last_event_that_was_read(beyond: Any, service
     assert resumed.next().data["instance"] is None
 
 
+def test_a_registry_that_stops_ends_its_watches_in_good_order(
+    registry: Any, make_service: Callable[..., Any], make_beyond: Callable[..., Any]
+) -> None:
+    service = make_service(registry.client(key="100000000000"))
+    watch = make_beyond(registry, "100000000000").watch(**service.where)
+    watch.next()
+    assert registry.stop() == 0
+    assert watch.rest() == []
+
+
 def test_a_watch_resumes_over_a_restart_of_the_registry(
     registry: Any, make_service: Callable[..., Any], make_beyond: Callable[..., Any]
 ) -> None:
@@ -99,6 +109,7 @@ def test_what_cannot_be_watched_is_refused(beyond: Any, service: Any) -> None:
     strange = beyond.call("GET", "/watch", headers={"Last-Event-ID": "-1"}, **service.where)
     assert (strange.status, strange.type) == (400, "InvalidInput")
     assert beyond.call("POST", "/watch", **service.where).status == 405
+    assert beyond.call("HEAD", "/watch", **service.where).status == 405
 
 
 def test_a_client_that_reads_nothing_holds_up_neither_writers_nor_other_watches(beyond: Any, service: Any) -> None:

@@ -10,11 +10,12 @@ from sqlalchemy import text
 
 from waypost import registry as registry_module
 from waypost.catalog.changes import Cause, Recorded
-from waypost.catalog.commands import CreateNamespace
+from waypost.catalog.commands import CreateNamespace, CreateService, RegisterInstance
 from waypost.catalog.identifiers import Ids
 from waypost.catalog.model import NamespaceType
 from waypost.journal import Journal, log
 from waypost.registry import Registry
+from waypost.watches import Watches
 
 CAUSE = Cause(call="Test", by="-")
 OWN = {"account": "000000000000", "region": "us-east-1"}
@@ -27,6 +28,7 @@ class Follower:
         self.revisions: list[int] = []
         self.restarts = 0
         self.told = asyncio.Event()
+        self.watches: Watches
 
     def publish(self, changes: Sequence[Recorded]) -> None:
         self.revisions.extend(each.revision for each in changes)
@@ -53,7 +55,9 @@ Following = tuple[Registry, Journal, Follower]
 async def following(url: str) -> AsyncIterator[Following]:
     journal = await Journal.open(url)
     follower = Follower()
-    registry = Registry(await journal.load(), journal, follower, ids=Ids(random.Random()))
+    catalog = await journal.load()
+    follower.watches = Watches(lambda: registry.catalog, catalog)
+    registry = Registry(catalog, journal, follower, ids=Ids(random.Random()), listeners=[follower.watches])
     loops = [asyncio.create_task(registry.run()), asyncio.create_task(registry.follow())]
     try:
         yield registry, journal, follower
@@ -97,6 +101,20 @@ async def test_the_doorbell_wakes_it_long_before_a_poll(postgresql_url: str, mon
             await write(one, f"n{number}")
         await told.until(lambda: two.catalog.revision == 20)
         assert told.revisions == list(range(1, 21))
+
+
+async def test_a_watch_of_one_registry_hears_what_another_one_writes(postgresql_url: str) -> None:
+    async with following(postgresql_url) as (one, _, _), following(postgresql_url) as (two, _, told):
+        await write(one, "n")
+        (namespace,) = one.catalog.namespace_of
+        service = (await one.submit(CreateService(namespace_id=namespace, name="web", **OWN), CAUSE)).id
+        await told.until(lambda: two.catalog.revision == 2)
+        events = aiter(told.watches.open(two.catalog.entry_of[service], namespace="n"))
+        assert b'"instances":[]' in await anext(events)
+        await one.submit(RegisterInstance(service_id=service, instance_id="i-1", attributes={}), CAUSE)
+        async with asyncio.timeout(30):
+            assert b'"instance_id":"i-1"' in await anext(events)
+        await events.aclose()
 
 
 async def test_both_write_and_follow_without_a_gap(postgresql_url: str) -> None:

@@ -27,6 +27,8 @@ def watching(registry: Registry, watches: Watches) -> Handler:
 
     async def watch(call: Call) -> Response:
         call.only("namespace", "service")
+        if call.request.method == "HEAD":  # which routing takes for a GET
+            raise WireError("InvalidInput", "A watch is read by GET: its answer has no end.", status=405)
         namespace = find_named_namespace(registry.catalog, call.caller, call.required("namespace"))
         call.caller.check_may_read(namespace)
         entry = find_named_service(registry.catalog, call.caller, namespace, call.required("service"))
