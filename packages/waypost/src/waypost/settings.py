@@ -18,6 +18,7 @@ __all__ = [
     "PlatformSettings",
     "parse_hosts",
     "parse_listen_addresses",
+    "parse_networks",
     "parse_relaxations",
     "parse_task_network",
 ]
@@ -79,6 +80,7 @@ class PlatformSettings:
     task_network: IPv4Network = TASK_NETWORK  # a /32: one address, a port for each task
     task_port: int = 8080  # of every task whose service names none; 0 is one that is free on every address
     relax: tuple[str, ...] = ("nodata",)
+    check_networks: str = ""  # CIDRs that active checks may go to, comma-separated; none: the default rule
     account: str = "000000000000"  # 12 digits
     quotas: Quotas = UNLIMITED
     access_keys_file: Path | None = None  # TOML; with it every call to the registry must be signed
@@ -110,6 +112,17 @@ def parse_task_network(text: str) -> IPv4Network:
     if not network.subnet_of(LOOPBACK):
         raise ValueError(f"{text} is not inside 127.0.0.0/8: tasks run on this machine alone")
     return network
+
+
+def parse_networks(text: str) -> str:
+    """Return a comma-separated list of networks as it is.
+
+    :raises ValueError: one of them is none.
+    """
+    for entry in text.split(","):
+        if entry.strip():
+            ipaddress.ip_network(entry.strip())
+    return text
 
 
 def parse_relaxations(text: str) -> tuple[str, ...]:

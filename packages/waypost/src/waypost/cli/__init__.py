@@ -31,6 +31,7 @@ from waypost.settings import (
     PlatformSettings,
     parse_hosts,
     parse_listen_addresses,
+    parse_networks,
     parse_relaxations,
     parse_task_network,
 )
@@ -94,6 +95,14 @@ def up(
         str,
         typer.Option(envvar="WAYPOST_RELAX", metavar="RULES", help="Rules of Cloud Map to loosen, comma-separated."),
     ] = "nodata",
+    check_networks: Annotated[
+        str,
+        typer.Option(
+            envvar="WAYPOST_CHECK_NETWORKS",
+            metavar="CIDRS",
+            help="Where the registry's active checks may go. Left out: the rule in docs/reference/health.md.",
+        ),
+    ] = "",
     account: Annotated[
         str, typer.Option(envvar="WAYPOST_ACCOUNT", metavar="DIGITS", help="AWS account of unsigned calls, 12 digits.")
     ] = "000000000000",
@@ -137,6 +146,7 @@ def up(
         task_network=_parsed("--task-network", parse_task_network, task_network),
         task_port=task_port,
         relax=_parsed("--relax", parse_relaxations, relax),
+        check_networks=_parsed("--check-networks", parse_networks, check_networks),
         account=_parsed("--account", _parse_account, account),
         quotas=_parsed("--quotas", Quotas.parse, quotas),
         access_keys_file=access_keys_file,

@@ -5,6 +5,7 @@ and is over at its deadline whatever the target does: connecting, TLS and answer
 """
 
 import asyncio
+import errno
 import os
 import ssl
 from collections.abc import Callable
@@ -21,6 +22,7 @@ __all__ = ["CheckKind", "Probe", "Target"]
 CheckKind = Literal["http", "https", "tcp", "grpc"]
 
 MOST_READ: Final = 64 * 1024  # octets of one answer
+OWN_FAULTS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 PIECE: Final = 16 * 1024  # octets read at a time
 
 _buffer: Final = memoryview(
@@ -227,4 +229,6 @@ def _failure(error: OSError | ValueError) -> CheckResult:
     if isinstance(error, ConnectionRefusedError):
         return CheckResult(False, "connection refused", unreachable=True)
     number = error.errno if isinstance(error, OSError) else None
+    if number in OWN_FAULTS:
+        return CheckResult(False, os.strerror(number or 0).lower(), own_fault=True)
     return CheckResult(False, os.strerror(number).lower() if number else "cannot connect", unreachable=True)

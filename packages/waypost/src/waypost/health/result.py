@@ -14,6 +14,7 @@ class CheckResult:
     passed: bool
     reason: str  # in our words: "HTTP 503", "connection refused"
     unreachable: bool = False  # nobody answered: the fault may lie between us and the target
+    own_fault: bool = False  # the check could not even be tried: it says nothing about the target
     said: str = ""  # the target's words, cleaned: the begin of the body of an answer that fails
 
 

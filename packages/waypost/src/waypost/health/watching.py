@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import floor
 
+import structlog
+
 from waypost.health.doubt import Doubt
 from waypost.health.flapping import Flapping
 from waypost.health.probe import Probe, Target
@@ -18,6 +20,8 @@ from waypost.health.thresholds import Thresholds, Verdict
 from waypost.health.wire import News, Watch
 
 __all__ = ["Judgement", "Watching", "next_check_at", "phase"]
+
+log = structlog.get_logger()
 
 
 def phase(watch: Watch) -> float:
@@ -122,6 +126,9 @@ class Watching:
 
     def _take(self, result: CheckResult) -> None:
         self._rest()
+        if result.own_fault:
+            log.warning("prober.cannot_check", address=self.watch.address, reason=result.reason)
+            return
         now = self._loop.time()
         watch = self.watch
         if watch.weighed and self._doubt.note(

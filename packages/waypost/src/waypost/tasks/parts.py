@@ -53,6 +53,7 @@ class Parts:
                 ),
                 "WAYPOST_ACCOUNT": self._settings.account,
                 "WAYPOST_QUOTAS": str(self._settings.quotas),
+                "WAYPOST_CHECK_NETWORKS": self._settings.check_networks,
                 "WAYPOST_LISTENERS": ",".join(map(str, self._ports.addresses)),
                 **registry_access(self._settings, self._key),
                 **self._feed,

@@ -305,3 +305,44 @@ def test_one_target_is_not_flooded_by_many_registrations(relaxed: RegistryProces
         service.register(f"i-{number}", "192.0.2.1", AWS_INSTANCE_PORT="9")
     eventually(lambda: any("CheckRefused" in call for _, call, _ in service.history("i-3")))
     assert "checked 20 times a second already" in service.history("i-3")[-1][2]
+
+
+async def test_when_all_of_a_service_fail_all_are_answered_and_it_is_told(
+    relaxed: RegistryProcess, listening: Listening
+) -> None:
+    target = Target()
+    async with listening(target.serve) as port:
+
+        def drive() -> None:
+            service = checked_service(relaxed)
+
+            def guarded() -> float:
+                text = httpx2.get(f"{relaxed.url}/metrics").text
+                return float(text.split("\nwaypost_guarded_services ")[1].split("\n")[0])
+
+            attributes = {"WAYPOST_CHECK_INTERVAL_MS": "200"}  # three at one address: within 20 checks a second
+            service.cloudmap.update_service_attributes(ServiceId=service.id, Attributes=attributes)
+            before = guarded()
+            for number in (1, 2, 3):
+                service.register(f"i-{number}", "127.0.0.1", AWS_INSTANCE_PORT=str(port))
+            eventually(lambda: target.asked > 0)
+            target.status = 503
+            eventually(lambda: service.discovered() == set())
+            assert service.discovered("HEALTHY_OR_ELSE_ALL") == {"i-1", "i-2", "i-3"}
+            assert guarded() == before + 1
+            target.status = 200
+            eventually(lambda: service.discovered() == {"i-1", "i-2", "i-3"})
+            assert guarded() == before
+            attributes = {"WAYPOST_FAIL_OPEN": "false"}
+            service.cloudmap.update_service_attributes(ServiceId=service.id, Attributes=attributes)
+            target.status = 503
+            eventually(lambda: service.discovered("HEALTHY_OR_ELSE_ALL") == set())
+
+        await asyncio.to_thread(drive)
+
+
+def test_settings_that_cannot_be_used_are_refused(relaxed: RegistryProcess) -> None:
+    service = Service(relaxed, HealthCheckConfig={"Type": "TCP"})
+    for name, value in (("WAYPOST_CHECK_INTERVAL_MS", "5"), ("WAYPOST_CHECK_TYPE", "UDP"), ("WAYPOST_FAIL_OPEN", "1")):
+        with pytest.raises(service.cloudmap.exceptions.InvalidInput, match=name):
+            service.cloudmap.update_service_attributes(ServiceId=service.id, Attributes={name: value})
