@@ -25,6 +25,6 @@ EndpointUrl = Annotated[
     typer.Option(
         envvar="AWS_ENDPOINT_URL_SERVICEDISCOVERY",
         metavar="URL",
-        help="The registry; unless given, that of the platform in --state-dir.",
+        help="The registry, or aws; unless given, that of the platform in --state-dir.",
     ),
 ]

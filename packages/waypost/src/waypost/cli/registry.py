@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from waypost.cli.remote import print_json, print_table
@@ -54,10 +55,12 @@ async def drain_instance(
             answer = await _call(own, "PUT", _drain_path(found), given)
         except NoSuchCall:
             await tell_health(client, found, "UNHEALTHY")
-            until = "; --for is not kept: undrain it yourself" if for_s is not None else ""
-            _say(f"this registry knows no drains: the instance is told to be unhealthy instead{until}")
+            limit = "; --for is not kept: undrain it yourself" if for_s is not None else ""
+            _say(f"this registry knows no drains: the instance is told to be unhealthy instead{limit}")
             answer = {}
-        _print({**_described(found), **answer, "drained": True}, as_json=as_json)
+        until_ms = answer.get("until_ms")
+        until = None if until_ms is None else datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="seconds")
+        _print({**_described(found), "drained": True, "until": until}, as_json=as_json)
 
 
 async def undrain_instance(
@@ -78,11 +81,18 @@ async def undrain_instance(
 async def print_history(
     url: str | None, service: str, instance: str | None, *, namespace: str | None, limit: int, as_json: bool
 ) -> None:
-    """Print the latest changes, the last one at the end. Raises RegistryFailed."""
+    """Print the latest changes, the last one at the end. Raises RegistryFailed.
+
+    A service may be named as DNS does, ``worker.secure-api.local``.
+    """
+    service, _, rest = service.partition(".")
+    if namespace is None and rest:
+        namespace = rest
     items: list[dict[str, Any]] = []
     cursor: str | None = None
     async with _registry(url) as (client, own):
-        query = {"service": service, "instance": instance, "namespace": namespace or await _home(client, service)}
+        home = namespace if namespace is not None else await _home(client, service)
+        query = {"service": service, "instance": instance, "namespace": home}
         asked = {name: value for name, value in query.items() if value is not None}
         while len(items) < limit:
             page = {"limit": str(min(PAGE, limit - len(items)))} | ({"cursor": cursor} if cursor else {})
@@ -150,7 +160,7 @@ async def _find(client: Any, instance: str, service: str | None, namespace: str 
         raise RegistryFailed(f"there is no instance {instance!r}", "waypost tasks lists those of a platform", 3)
     if len(meant) > 1:
         names = ", ".join(f"{each.instance} of {each.service}.{each.namespace}" for each in meant[:4])
-        raise RegistryFailed(f"{instance!r} may be {names}", "give more of its id, --service or --namespace", 2)
+        raise RegistryFailed(f"{instance!r} may be {names}", "give more of its id, --service or --namespace", 5)
     return meant[0]
 
 
@@ -158,7 +168,7 @@ async def _home(client: Any, service: str) -> str:
     """Return the one namespace that has such a service, or the only one there is: the service may be gone."""
     names = await find_namespaces(client, service=service) or await find_namespaces(client, service=None)
     if len(names) != 1:
-        raise RegistryFailed(f"the namespace of {service} is not known ({', '.join(names)})", "give --namespace", 2)
+        raise RegistryFailed(f"the namespace of {service} is not known ({', '.join(names)})", "give --namespace", 5)
     return names[0]
 
 

@@ -1,15 +1,13 @@
-"""Where the registry is, for commands that speak to it and not to the platform."""
+"""Where the registry is, for commands that may speak to AWS's own as well."""
 
-import json
 from pathlib import Path
+
+from waypost.cli.catalog.access import AWS, Access
 
 __all__ = ["registry_url"]
 
 
-def registry_url(state_dir: Path) -> str | None:
-    """Return the registry of the platform that runs in a state directory; None if none does."""
-    try:
-        address = json.loads((state_dir / "run.json").read_bytes())["http_address"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return f"http://{address}".replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+def registry_url(endpoint_url: str | None, state_dir: Path) -> str | None:
+    """Return where the flag, the environment and the state directory say that it is; None: AWS's own Cloud Map."""
+    endpoint = Access.find(endpoint_url, state_dir).endpoint
+    return None if endpoint == AWS else endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

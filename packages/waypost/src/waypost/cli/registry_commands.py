@@ -50,7 +50,7 @@ def drain(
 
     exit_code = exit_code_of(
         drain_instance(
-            endpoint_url or registry_url(state_dir),
+            registry_url(endpoint_url, state_dir),
             instance,
             for_s=_parse_for(for_) if for_ is not None else None,
             reason=reason,
@@ -75,7 +75,7 @@ def undrain(
     from waypost.cli.registry import undrain_instance
     from waypost.cli.registry_address import registry_url
 
-    url = endpoint_url or registry_url(state_dir)
+    url = registry_url(endpoint_url, state_dir)
     as_json = output is Output.JSON
     sys.exit(exit_code_of(undrain_instance(url, instance, service=service, namespace=namespace, as_json=as_json)))
 
@@ -94,7 +94,7 @@ def history(
     from waypost.cli.registry import print_history
     from waypost.cli.registry_address import registry_url
 
-    url = endpoint_url or registry_url(state_dir)
+    url = registry_url(endpoint_url, state_dir)
     as_json = output is Output.JSON
     shown = print_history(url, service, instance, namespace=namespace, limit=limit, as_json=as_json)
     sys.exit(exit_code_of(shown))

@@ -54,8 +54,7 @@ def run(
 
     Example: waypost run --service worker --namespace secure-api.local --port 8080 -- python -m worker
 
-    With neither --endpoint-url nor a platform in --state-dir the registry is AWS's own Cloud Map. The exit code is the
-    program's own, or 0 if SIGTERM or Ctrl-C ended it.
+    --endpoint-url aws is AWS's own Cloud Map. The exit code is the program's own, or 0 if SIGTERM or Ctrl-C ended it.
     """
     import structlog
 
@@ -87,7 +86,7 @@ def run(
         start_timeout_s=start_timeout_s,
         stop_grace_s=stop_grace_s,
     )
-    url = endpoint_url or registry_url(state_dir)
+    url = registry_url(endpoint_url, state_dir)
     alone = Alone(
         namespace=_checked("--namespace", domain_name, namespace),
         spec=spec,

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from waypost.catalog.model import SUPERVISED
+from waypost.catalog.model import LEASE, SUPERVISED
 from waypost.cloudmap import open_cloudmap
 from waypost.health.link import ProberLink
 from waypost.health.prober import serve_prober
@@ -41,7 +41,6 @@ log = structlog.get_logger()
 
 AUDIT_S: Final = 30.0  # between looks at whether a registry without leases still has the instance
 RENEWALS: Final = 3  # in the time of a lease: two may be lost
-LEASE: Final = "WAYPOST_LEASE"  # attribute: the seconds that a registration lives without a renewal
 GONE: Final = 410  # the status of what was deregistered on purpose
 SIGNAL_EXIT: Final = 128  # what a shell adds to the number of a signal
 

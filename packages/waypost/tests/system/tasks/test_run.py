@@ -192,6 +192,51 @@ def test_a_program_that_ends_by_itself_is_withdrawn_and_its_exit_code_passed_on(
     assert somewhere.instances() == {}
 
 
+def test_a_registration_outlives_its_machine_by_the_lease_and_no_longer(waypost: Somewhere) -> None:
+    process = waypost.run(flags=("--lease-s", "5"))
+    ((instance, attributes),) = eventually(waypost.instances, "it is registered").items()
+    assert attributes["WAYPOST_LEASE"] == "5"
+    children = psutil.Process(process.pid).children(recursive=True)
+    for each in (process, *children):  # as if the machine had died
+        each.kill()
+    killed = time.monotonic()
+    eventually(lambda: waypost.healths() == ["UNHEALTHY"], "the lease has lapsed")
+    assert time.monotonic() - killed > 1
+    asked = {"NamespaceName": "example.test", "ServiceName": "web", "HealthStatus": "HEALTHY"}
+    assert waypost.cloudmap.discover_instances(**asked)["Instances"] == []
+    assert instance in waypost.instances()  # it is removed later: what comes back in between needs no new registration
+
+
+def test_a_registration_that_was_lost_is_made_again_and_one_that_was_taken_back_is_not(waypost: Somewhere) -> None:
+    process = waypost.run(flags=("--lease-s", "5"))
+    (instance,) = eventually(waypost.instances, "it is registered")
+    service = waypost.service
+    waypost.cloudmap.deregister_instance(ServiceId=service, InstanceId=instance)
+    eventually(lambda: "lease.refused" in waypost.said, "the renewal is refused")
+    assert waypost.instances() == {}, "who deregisters is believed"
+    waypost.cloudmap.delete_service(Id=service)
+    eventually(lambda: waypost.instances().keys() == {instance}, "the service and its instance are back")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_drained_task_runs_on_and_is_found_by_nobody(platform: Any, echo: Callable[..., str]) -> None:
+    platform.up('namespace = "example.test"\n' + echo("web", count=2))
+    one, other = platform.tasks
+    somewhere = Somewhere(f"http://{platform.run['http_address']}", platform.folder)
+    drained = command(somewhere, "drain", one["instance"][:8], "--for", "10m", "--reason", "to look at its memory")
+    assert drained.returncode == 0, drained.stderr
+    assert json.loads(drained.stdout)["until"]
+    assert platform.answered("web") == {other["address"].rpartition(":")[0]}
+    assert platform.discovered("web") == {other["instance"]}
+    assert platform.tasks == [one, other]
+    history = command(somewhere, "history", "web.example.test", one["instance"])
+    assert "to look at its memory" in history.stdout
+    assert command(somewhere, "undrain", one["instance"]).returncode == 0
+    assert platform.discovered("web") == {one["instance"], other["instance"]}
+    assert command(somewhere, "drain", "nothing").returncode == 3
+
+
 def test_a_program_that_never_gets_healthy_is_ended(waypost: Somewhere) -> None:
     process = waypost.run("sick", flags=("--start-timeout-s", "0.5"))
     assert process.wait(PATIENCE_S) == 1
@@ -259,6 +304,7 @@ def test_where_there_are_no_drains_and_no_history_the_nearest_is_done_and_said(m
         "service": "web",
         "instance": "i-one",
         "drained": True,
+        "until": None,
     }
     assert "told to be unhealthy instead; --for is not kept: undrain it yourself" in drained.stderr
     health = moto.cloudmap.get_instances_health_status(ServiceId=moto.service, Instances=["i-one"])["Status"]
@@ -267,7 +313,7 @@ def test_where_there_are_no_drains_and_no_history_the_nearest_is_done_and_said(m
     health = moto.cloudmap.get_instances_health_status(ServiceId=moto.service, Instances=["i-one"])["Status"]
     assert health == {"i-one": "HEALTHY"}
     twofold = command(moto, "drain", "i-o")
-    assert twofold.returncode == 2
+    assert twofold.returncode == 5
     assert "'i-o' may be i-one of web.example.test, i-other of web.example.test" in twofold.stderr
     assert command(moto, "drain", "nothing").returncode == 3
     history = command(moto, "history", "web")
