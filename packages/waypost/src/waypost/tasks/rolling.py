@@ -18,7 +18,7 @@ from waypost.tasks.rolls import Standing, Step, bounds, is_done, next_step
 from waypost.tasks.slots import Slot
 from waypost.tasks.task_life import TaskLife
 
-__all__ = ["CannotRoll", "NewVersionFailed", "Progress", "Roll"]
+__all__ = ["CannotRoll", "Interrupted", "NewVersionFailed", "Progress", "Roll"]
 
 log = structlog.get_logger()
 
@@ -43,6 +43,12 @@ class CannotRoll(PlatformError):
     """The bounds of the deploy allow no step."""
 
     exit_code = 2
+
+
+class Interrupted(PlatformError):
+    """Somebody has stopped the tasks that were being started."""
+
+    exit_code = 5
 
 
 class NewVersionFailed(PlatformError):
@@ -76,6 +82,7 @@ class Roll:
 
         :raises CannotRoll: the bounds allow nothing.
         :raises NewVersionFailed: new tasks failed too often; ``old`` still holds what was not stopped.
+        :raises Interrupted: somebody has stopped new tasks.
         """
         standing = self._standing()
         if not is_done(standing) and next_step(standing) == Step(0, 0) and not standing.leaving and not self.new:
@@ -86,11 +93,15 @@ class Roll:
         await self._go("rolling", self._refuse_failures)
 
     async def back(self) -> None:
-        """Do it however often a task fails: this is the version that ran before."""
+        """Do it however often a task fails: this is the version that ran before.
+
+        :raises Interrupted: somebody has stopped tasks of it.
+        """
         await self._go("rolling back", lambda: None)
 
     async def _go(self, doing: Literal["rolling", "rolling back"], judge: Callable[[], None]) -> None:
         while True:
+            self._refuse_interruption()
             judge()
             await self._look()
             standing = self._standing()
@@ -140,6 +151,13 @@ class Roll:
                         f"{self.spec.name}: {life.endpoint} is registered, and DNS does not answer it",
                         "see the log of the nameserver",
                     )
+
+    def _refuse_interruption(self) -> None:
+        if any(slot.stopping.is_set() for slot in self.new):
+            raise Interrupted(
+                f"{self.spec.name}: its new tasks were stopped before the old ones were replaced",
+                f"bring the manifest into force once more: waypost deploy {self.spec.name}",
+            )
 
     def _refuse_failures(self) -> None:
         failures = sum(slot.failures for slot in self.new) - self._before

@@ -1,6 +1,7 @@
 """Keeps as many tasks of each service as are wanted, and starts them in the order in which they need each other."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from graphlib import TopologicalSorter
@@ -146,11 +147,16 @@ class Supervisor:
         stopped = [slot.life.instance for slot in slots if slot.life is not None]
         for slot in slots:
             slot.stop(why)
-        for service in {slot.spec.name for slot in slots}:
-            self.want(service, len(self.slots_of(service)))
+        self._want_fewer(slots)
         for slot in slots:
             await slot.done.wait()
         return stopped
+
+    def _want_fewer(self, stopped: list[Slot]) -> None:
+        for service, count in Counter(slot.spec.name for slot in stopped).items():
+            spec = self.manifest.service(service)
+            if spec is not None:
+                self.want(service, max(0, self.wanted(spec) - count))
 
     def want(self, service: str, count: int) -> None:
         """Note how many tasks of a service are wanted from now on."""

@@ -185,3 +185,18 @@ def test_one_thing_at_a_time_is_done_with_a_service(platform: Any, echo: Echo) -
     first.communicate()
     platform.eventually(lambda: len([task for task in platform.tasks if task["service"] == "web"]) == 1)
     assert len(platform.answered("web")) == 1
+
+
+def test_a_stop_cuts_a_deploy_short(platform: Any, echo: Echo) -> None:
+    platform.up(HEAD + echo("web", "one", count=2))
+    rewrite(platform, HEAD + echo("web", "sick", count=2, start_timeout_s=60))
+    command = [platform.command.__globals__["WAYPOST"], "deploy", "--state-dir", platform.state]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as deploying:
+        platform.eventually(lambda: len(platform.tasks) == 4, what="the new ones stand beside the old ones")
+        assert platform.command("stop", "web").returncode == 0
+        _, problem = deploying.communicate(timeout=20)
+    assert deploying.returncode == 5
+    assert "web: its new tasks were stopped before the old ones were replaced" in problem
+    assert platform.tasks == []
+    rewrite(platform, HEAD + echo("web", "two", count=2))
+    assert done(platform.command("deploy", "web", "-o", "json")) == [{"service": "web", "what": "deployed", "count": 2}]
