@@ -59,6 +59,7 @@ class ClientConnection(asyncio.Protocol):
         self._framing_bytes = 0  # received with the current body, that body included
         self._target = b""
         self._headers: list[Header] = []
+        self._headers_bytes = 0
         self._served = 0
         self._deaf = False  # what comes now is thrown away
         self._closing = False  # after the answer under way
@@ -127,6 +128,7 @@ class ClientConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._target = b""
         self._headers = []
+        self._headers_bytes = 0
 
     def on_url(self, part: bytes) -> None:
         self._target += part
@@ -134,6 +136,7 @@ class ClientConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # else it is a trailer, which is not passed on
             self._headers.append((name, value))
+            self._headers_bytes += len(name) + len(value) + len(b": \r\n")
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -245,8 +248,7 @@ class ClientConnection(asyncio.Protocol):
                 self._transport.abort()
 
     def _read_head(self) -> RequestHead:
-        size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._headers)
-        if size > self._limits.head_bytes:
+        if len(self._target) + self._headers_bytes > self._limits.head_bytes:
             raise self._head_too_large
         return read_head(
             self._parser.get_method(),

@@ -2,7 +2,7 @@
 
 import time
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -269,8 +269,8 @@ async def _relay(answer: Answer, connection: TargetConnection, exchange: _Exchan
     response.finish()
 
 
-def _answer_headers(answer: Answer, request_id: str) -> Iterable[Header]:
-    kept = [(name, value) for name, value in end_to_end(answer.headers) if name.lower() not in FRAMED_ANEW]
+def _answer_headers(answer: Answer, request_id: str) -> list[Header]:
+    kept = end_to_end(answer.headers, FRAMED_ANEW)
     kept.append((REQUEST_ID, request_id.encode("ascii")))
     return kept
 

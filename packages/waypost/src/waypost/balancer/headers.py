@@ -5,7 +5,7 @@ Sources: RFC 9110 section 7.6.1 (hop by hop), and the X-Forwarded-… headers as
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
@@ -24,23 +24,34 @@ FORWARDED: Final = frozenset(
     b"forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-real-ip".split()
 )
 OURS: Final = frozenset((b"host", b"expect", b"x-request-id"))  # made anew for the target
+OURS_AND_FORWARDED: Final = OURS | FORWARDED
 IMITABLE: Final = HOP_BY_HOP | FORWARDED | OURS | {b"content-length"}
 REQUEST_ID: Final = b"X-Request-Id"
 TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 USABLE_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")  # nothing that could break a log or a header
 
 
-def end_to_end(headers: Iterable[Header]) -> list[Header]:
-    """Return the headers that are not about this one connection, ``Content-Length`` among them."""
-    present = list(headers)
-    named = {
-        option.strip().lower()
-        for name, value in present
-        if name.lower() == b"connection"
-        for option in value.split(b",")
-    }
-    dropped = HOP_BY_HOP | (named - {b"content-length", b"host"})  # a client cannot make these two disappear
-    return [(name, value) for name, value in present if name.lower() not in dropped]
+def end_to_end(headers: Sequence[Header], also_without: Collection[bytes] = ()) -> list[Header]:
+    """Return the headers that are not about this one connection, ``Content-Length`` among them.
+
+    :param also_without: names in lower case that are left out as well.
+    """
+    dropped = _named_by_connection(headers)
+    kept = []
+    for header in headers:
+        name = header[0].lower()
+        if name not in HOP_BY_HOP and name not in dropped and name not in also_without:
+            kept.append(header)
+    return kept
+
+
+def _named_by_connection(headers: Sequence[Header]) -> Collection[bytes]:
+    """Return the headers that ``Connection`` says are about this connection."""
+    listed = [value for name, value in headers if name.lower() == b"connection"]
+    if not listed:
+        return ()
+    named = {option.strip().lower() for value in listed for option in value.split(b",")}
+    return named - {b"content-length", b"host"}  # a client cannot make these two disappear
 
 
 def request_id(head: RequestHead) -> str:
@@ -77,22 +88,25 @@ class Forwarding:
         believed = self._is_trusted(peer)
         kept = [
             (name, value)
-            for name, value in end_to_end(head.headers)
-            if not _imitates(name) and name.lower() not in OURS and (believed or name.lower() not in FORWARDED)
+            for name, value in end_to_end(head.headers, OURS if believed else OURS_AND_FORWARDED)
+            if not (b"_" in name and _imitates(name))
         ]
-        present = {name.lower() for name, _ in kept}
-        chain = [value for name, value in kept if name.lower() == b"x-forwarded-for"]
         host = head.host.encode("ascii")
-        told = [(b"X-Forwarded-Proto", b"http"), (b"X-Forwarded-Port", b"%d" % self.port)]
-        if host:  # HTTP/1.0 may go without
-            told.append((b"X-Forwarded-Host", host))
-        return [
-            *([(b"Host", host)] if host else []),
-            *((name, value) for name, value in kept if name.lower() != b"x-forwarded-for"),
-            (b"X-Forwarded-For", b", ".join([*chain, peer.encode("ascii")])),
-            *((name, value) for name, value in told if name.lower() not in present),
-            (REQUEST_ID, request_id.encode("ascii")),
+        sent = [(b"Host", host), *kept] if host else kept  # HTTP/1.0 may go without
+        told = [
+            (b"X-Forwarded-For", peer.encode("ascii")),
+            (b"X-Forwarded-Proto", b"http"),
+            (b"X-Forwarded-Port", self._port),
         ]
+        if host:
+            told.append((b"X-Forwarded-Host", host))
+        if believed:
+            sent, told = _added_to(sent, told)
+        return [*sent, *told, (REQUEST_ID, request_id.encode("ascii"))]
+
+    @property
+    def _port(self) -> bytes:
+        return b"%d" % self.port
 
     def _is_trusted(self, peer: str) -> bool:
         if not self.trusted:
@@ -101,6 +115,17 @@ class Forwarding:
         return any(address in network for network in self.trusted)
 
 
+def _added_to(sent: list[Header], told: list[Header]) -> tuple[list[Header], list[Header]]:
+    """Return what a trusted proxy said, and what is told beside: its own address after those that it gave."""
+    chain = [value for name, value in sent if name.lower() == b"x-forwarded-for"]
+    present = {name.lower() for name, _ in sent}
+    (forwarded_for, peer), *rest = told
+    return (
+        [header for header in sent if header[0].lower() != b"x-forwarded-for"],
+        [(forwarded_for, b", ".join([*chain, peer])), *(each for each in rest if each[0].lower() not in present)],
+    )
+
+
 def _imitates(name: bytes) -> bool:
     """Return whether a target behind CGI or WSGI, to whom ``X_Real_Ip`` is ``X-Real-Ip``, takes it for one of ours."""
-    return b"_" in name and name.lower().replace(b"_", b"-") in IMITABLE
+    return name.lower().replace(b"_", b"-") in IMITABLE

@@ -7,6 +7,7 @@ already refuses what is ambiguous in the framing (RFC 9112 sections 6.1 to 6.3, 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -109,9 +110,14 @@ def _where(method: bytes, target: bytes, version: str, hosts: list[bytes]) -> tu
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "a fragment is the client's own and is not sent")
     if not target.startswith(b"/"):
         target, host = _absolute(target)
-    if not target.isascii() or not HOST.fullmatch(host):
+    if not target.isascii() or not _is_host(host):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "request target and Host must be those of a URL")
     return target.decode("ascii"), host.decode("ascii")
+
+
+@lru_cache(maxsize=1024)  # clients of one service name few hosts, and the pattern is the dearest step of the head
+def _is_host(host: bytes) -> bool:
+    return HOST.fullmatch(host) is not None
 
 
 def _absolute(target: bytes) -> tuple[bytes, bytes]:
@@ -130,7 +136,8 @@ def _absolute(target: bytes) -> tuple[bytes, bytes]:
 def _check_text(headers: Sequence[Header]) -> None:
     try:
         for _, value in headers:
-            value.decode("utf-8")
+            if not value.isascii():
+                value.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "a header is not UTF-8") from error
 

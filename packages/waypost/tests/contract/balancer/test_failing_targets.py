@@ -8,19 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx2
 import pytest
-import uvloop
 
 from waypost.balancer.targets import Targets
 from waypost_client import Endpoint
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Listen = Callable[[Serve], Awaitable[Endpoint]]
-
-
-@pytest.fixture(scope="module")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    """The event loop that the process runs on; the other tests here run on asyncio's own."""
-    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture
