@@ -22,6 +22,7 @@ __all__ = ["CheckPolicy", "Checks", "Standing", "is_due"]
 
 SERVER_ERROR: Final = 500
 AT_ONCE: Final = 64  # checks under way
+MOST_READ: Final = 64 * 1024  # bytes of an answer's body
 
 log = structlog.get_logger()
 
@@ -127,8 +128,11 @@ class Checks:
                 connection = await self._upstream.connection(target, fresh=True)
                 try:
                     answer = await connection.ask("GET", head, None, chunked=False)
-                    async for _ in connection.parts():
-                        pass
+                    read = 0
+                    async for part in connection.parts():
+                        read += len(part)
+                        if read > MOST_READ:
+                            return f"the answer is longer than {MOST_READ} bytes"
                 finally:
                     connection.close()
         except TimeoutError:
