@@ -4,7 +4,8 @@ Sources: RFC 2308 (absence), RFC 8767 (answers past their time while DNS is away
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import inf
 
 from waypost_client.endpoint import Endpoint
 from waypost_client.errors import LookupFailed, ResolutionFailed
@@ -19,6 +20,7 @@ class Answer:
     name: str
     endpoints: tuple[Endpoint, ...]  # never empty
     expires_at: float  # seconds; counted from before the question was sent, so that it is never too late
+    asked_at: float = field(default=-inf, compare=False)  # seconds: when the question was sent
     stale: bool = False  # past its time, given only because no nameserver answers
 
 

@@ -80,9 +80,11 @@ class Resolver:
         """
         return cls(nameservers(environment))
 
-    async def resolve(self, name: str, *, port: int) -> Answer:
+    async def resolve(self, name: str, *, port: int, newer_than: float | None = None) -> Answer:
         """Return where the service of that name listens: on ``port``, unless DNS says on which.
 
+        :param newer_than: seconds of the resolver's clock; an answer that was asked for before is not used if DNS can
+            be asked, although its time has not passed: for callers who see that it is wrong.
         An IP address is its own answer, and ``localhost`` is the loopback address (RFC 6761).
 
         :raises NoAddress: DNS says that there is nobody.
@@ -91,8 +93,10 @@ class Resolver:
         name = name.rstrip(".").lower()
         literal = _literal(name)
         if literal is not None:
-            return Answer(name=name, endpoints=(Endpoint(literal, port),), expires_at=inf)
+            return Answer(name=name, endpoints=(Endpoint(literal, port),), expires_at=inf, asked_at=inf)
         outcome = self._cache.get(name, port, now=self._clock())
+        if newer_than is not None and isinstance(outcome, Answer) and outcome.asked_at < newer_than:
+            outcome = None
         if outcome is None:
             look_up = self._look_up_once(name, port)
             outcome = self._cache.meanwhile(name, port, now=self._clock()) or await _result(look_up, name)
@@ -135,7 +139,7 @@ class Resolver:
         if isinstance(found, Located):
             own = (Endpoint(address, port) for address in found.addresses)
             told = (Endpoint(address, server.port) for server in found.servers for address in server.addresses)
-            return Answer(name=name, endpoints=(*own, *told), expires_at=asked_at + found.ttl_s)
+            return Answer(name=name, endpoints=(*own, *told), expires_at=asked_at + found.ttl_s, asked_at=asked_at)
         error = NoAddress(name, exists=isinstance(found, NoData))
         return Refusal(error=error, expires_at=asked_at + min(found.ttl_s, self._longest_absence_s))
 

@@ -26,6 +26,7 @@ LIMITS: Final = httpx2.Limits(
     max_keepalive_connections=50,
     keepalive_expiry=4.0,  # seconds; below the 5 after which uvicorn closes, so that no request meets the closing
 )
+ASK_AGAIN_S: Final = 1.0  # seconds that an answer is at least used, even if none of its addresses works
 SERVICES: Final = 256  # names with a pool of their own at a time
 
 NOT_CONNECTED: Final = (httpx2.ConnectError, httpx2.ConnectTimeout)
@@ -44,7 +45,8 @@ class Transport(httpx2.AsyncBaseTransport):
     The ``Host`` header and the name that TLS verifies stay the URL's. When no connection can be opened, another address
     is tried, whatever the method: nothing was sent. When a connection breaks after that, only a request with an
     idempotent method and a body of bytes is sent again, and no more of those than the service's retry budget allows.
-    An address that fails is passed over for a while that grows (see ``ejection``). Each name has a pool of its own, so
+    An address that fails is passed over for a while that grows (see ``ejection``); when all do, DNS is asked again, at
+    most once a second, although the TTL has not passed. Each name has a pool of its own, so
     that one service that hangs does not use up the connections to the others.
 
     A response says by its ``extensions`` who sent it (``waypost_endpoint``), and whether that address came from an
@@ -90,6 +92,8 @@ class Transport(httpx2.AsyncBaseTransport):
         failure: httpx2.TransportError = httpx2.ConnectError("no address is left to try", request=request)
         for _ in range(self._attempts):
             now = self._clock()
+            if all(service.spread.ejections.is_ejected(each, now=now) for each in answer.endpoints):
+                answer = await self._answer(request, newer_than=now - ASK_AGAIN_S)
             # One that broke the connection may be tried again, on a new one, when there is no other.
             endpoint = service.spread.choose(answer.endpoints, now=now, without=tried) or service.spread.choose(
                 answer.endpoints, now=now, without=unreachable
@@ -136,14 +140,14 @@ class Transport(httpx2.AsyncBaseTransport):
         if hold_s is not None:
             log.warning("%s of %s is passed over for %g s: %s", endpoint, service.name, hold_s, _text(reason))
 
-    async def _answer(self, request: httpx2.Request) -> Answer:
+    async def _answer(self, request: httpx2.Request, newer_than: float | None = None) -> Answer:
         port = request.url.port or PORTS.get(request.url.scheme)
         if port is None:
             raise httpx2.UnsupportedProtocol(
                 f"{request.url.scheme}:// is neither http:// nor https://", request=request
             )
         try:
-            return await self._resolver.resolve(request.url.host, port=port)
+            return await self._resolver.resolve(request.url.host, port=port, newer_than=newer_than)
         except LookupFailed as error:
             raise httpx2.ConnectError(str(error), request=request) from error
 

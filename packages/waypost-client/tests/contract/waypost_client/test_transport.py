@@ -197,6 +197,25 @@ async def test_when_every_address_fails_every_one_is_still_asked(
     assert all(len(seen) > 10 for seen in failed.values())
 
 
+async def test_when_no_address_works_dns_is_asked_again_before_the_ttl_has_passed(
+    nameserver: Endpoint, zone: dict[str, str], questions: list[str], url: str, listen: Listen
+) -> None:
+    now = 100.0
+    clock = lambda: now  # noqa: E731
+    zone["worker.example. A"] = records(THREE[0], ttl_s=3600)
+    resolver = Resolver([nameserver], clock=clock)
+    async with httpx2.AsyncClient(transport=Transport(resolver, clock=clock)) as client:
+        for _ in range(5):
+            with pytest.raises(httpx2.ConnectError):
+                await client.get(url)
+        assert len(questions) == 1
+        zone["worker.example. A"] = records(THREE[1], ttl_s=3600)
+        await listen(THREE[1], says(THREE[1]))
+        now += 1.01
+        assert [(await client.get(url)).text for _ in range(5)] == [THREE[1]] * 5
+    assert len(questions) == 2
+
+
 async def test_lost_requests_are_repeated_for_a_share_of_all_and_no_more(
     client: httpx2.AsyncClient, zone: dict[str, str], url: str, listen: Listen
 ) -> None:
