@@ -1,10 +1,12 @@
 """``make bench``: every row, side by side with what a user would pick instead.
 
-``python -m benchmarks [ROW …] [--rounds 3] [--seconds 4]``, with rows of: dns, discover, register, balancer. Peers
-that are not installed are named with the line that installs them.
+``python -m benchmarks [ROW …] [--rounds 3] [--seconds 4]``, with rows of: dns, discover, register, balancer, checks.
+Peers that are not installed are named with the line that installs them.
 """
 
 import argparse
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +17,7 @@ from rich.console import Console
 from benchmarks.balancer_rows import balancer_rows
 from benchmarks.dns_rows import dns_row
 from benchmarks.registry_rows import discover_row, register_row
-from benchmarks.report import machine, print_row, write_row
+from benchmarks.report import RESULTS, machine, print_row, write_row
 from benchmarks.rounds import Row
 
 
@@ -26,11 +28,19 @@ def _one(measure: Callable[..., Row]) -> Callable[..., list[Row]]:
     return rows
 
 
+def _checks(folder: Path, *, rounds: int, seconds: float) -> list[Row]:
+    """Have the prober measured, which has no peer: its module prints what it found."""
+    command = [sys.executable, "-m", "benchmarks.checks", "--seconds", str(rounds * seconds)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return [Row("checks", "a prober by itself", (), notes=done.stdout.splitlines())]
+
+
 ROWS: Final[Mapping[str, Callable[..., list[Row]]]] = {
     "dns": _one(dns_row),
     "discover": _one(discover_row),
     "register": _one(register_row),
     "balancer": balancer_rows,
+    "checks": _checks,
 }
 
 
@@ -40,6 +50,9 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each contender (default 3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each round (default 4)")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="folder of the files (default benchmarks/results)"
+    )
     options = parser.parse_args()
     unknown = sorted(set(options.rows) - set(ROWS))
     if unknown:
@@ -54,7 +67,7 @@ def main() -> None:
         for name in options.rows or ROWS:
             for row in ROWS[name](Path(folder) / name, rounds=options.rounds, seconds=options.seconds):
                 print_row(console, row)
-                path = write_row(row, rounds=options.rounds, seconds=options.seconds)
+                path = write_row(row, options.results, rounds=options.rounds, seconds=options.seconds)
                 console.print(f"  {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from benchmarks.rounds import Row
 
-__all__ = ["machine", "print_row", "write_row"]
+__all__ = ["RESULTS", "machine", "print_row", "write_row"]
 
 RESULTS: Final = Path(__file__).parent / "results"
 
@@ -41,15 +41,15 @@ def print_row(console: Console, row: Row) -> None:
         table.add_column(column, justify="right")
     for contender in row.rounds:
         table.add_row(contender, *(_cell(row, contender, column) for column in row.columns))
-    console.print(table)
+    console.print(table if row.rounds else f"{row.name}: {row.about}")
     for line in (*row.absent, *row.notes):
         console.print(f"  {line}", highlight=False, markup=False)
 
 
-def write_row(row: Row, *, rounds: int, seconds: float) -> Path:
+def write_row(row: Row, folder: Path, *, rounds: int, seconds: float) -> Path:
     """Write every figure of every round beside the machine's description; return where."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{row.name}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{row.name}.json"
     document = {
         "row": row.name,
         "about": row.about,

@@ -104,3 +104,17 @@ def test_dns_answers_losses_and_errors_are_told_apart(answered_of: int, flags: i
     assert counted["sent"] == 100
     failed = 100 / answered_of if flags & 15 else 0
     assert (counted["answered"], counted["failed"]) == (100 / answered_of - failed, failed)
+
+
+def test_a_row_is_measured_printed_and_written_and_absent_peers_are_named(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "discover", "--rounds", "1", "--seconds", "0.2"]
+    done = subprocess.run(
+        [*command, "--results", tmp_path], cwd=CHECKOUT, check=True, capture_output=True, text=True, timeout=50
+    )
+    written = msgspec.json.decode((tmp_path / "discover.json").read_bytes())
+    ours = written["contenders"]["waypost"]["medians"]
+    assert ours["rate"] > 0
+    assert ours["cpu_us"] > 0
+    assert ours["failed"] == 0
+    assert "waypost" in done.stdout
+    assert ("moto_server" in written["contenders"]) != ("moto_server is absent; make bench-peers" in done.stdout)
