@@ -12,7 +12,7 @@ import msgspec
 from waypost.catalog.changes import Change
 from waypost.catalog.model import Instance, Namespace, Service
 
-__all__ = ["Applied", "Batch", "Snapshot", "decode_applied", "decode_feed", "encode_frame", "read_frame"]
+__all__ = ["Alive", "Applied", "Batch", "Snapshot", "decode_applied", "decode_feed", "encode_frame", "read_frame"]
 
 LENGTH_OCTETS: Final = 4
 
@@ -33,18 +33,27 @@ class Batch(msgspec.Struct, frozen=True, tag="batch", kw_only=True):
     changes: list[Change]
 
 
+class Alive(msgspec.Struct, frozen=True, tag="alive", kw_only=True):
+    """The registry's word that nothing has happened, and that it would say so: sent each second.
+
+    It is not confirmed.
+    """
+
+
 class Applied(msgspec.Struct, frozen=True, tag="applied", kw_only=True):
     """The nameserver's word that its answers follow this revision."""
 
     revision: int
 
 
+FromRegistry = Snapshot | Batch | Alive
+
 _encoder: Final = msgspec.msgpack.Encoder()
-_feed_decoder: Final[msgspec.msgpack.Decoder[Snapshot | Batch]] = msgspec.msgpack.Decoder(Snapshot | Batch)
+_feed_decoder: Final[msgspec.msgpack.Decoder[FromRegistry]] = msgspec.msgpack.Decoder(FromRegistry)
 _applied_decoder: Final = msgspec.msgpack.Decoder(Applied)
 
 
-def encode_frame(message: Snapshot | Batch | Applied) -> bytes:
+def encode_frame(message: FromRegistry | Applied) -> bytes:
     """Return a message as a frame."""
     body = _encoder.encode(message)
     return len(body).to_bytes(LENGTH_OCTETS, "big") + body
@@ -59,7 +68,7 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(length)
 
 
-def decode_feed(body: bytes) -> Snapshot | Batch:
+def decode_feed(body: bytes) -> FromRegistry:
     """Return what the registry sent.
 
     :raises msgspec.ValidationError: it is not a message of the feed.

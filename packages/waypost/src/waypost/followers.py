@@ -17,14 +17,18 @@ import structlog
 
 from waypost.catalog.changes import Recorded
 from waypost.catalog.index import Catalog
-from waypost.feed import Batch, Snapshot, decode_applied, encode_frame, read_frame
+from waypost.feed import Alive, Batch, Snapshot, decode_applied, encode_frame, read_frame
 
 __all__ = ["FeedServer"]
 
 CONFIRM_S: Final = 0.25  # seconds that a write waits for the nameserver
 RETURN_S: Final = 2.0  # seconds in which a nameserver that lost its registry is back
 SILENT_S: Final = 5.0  # seconds after which a silent nameserver is cut off
+SNAPSHOT_S: Final = 120.0  # seconds that one may be silent over the whole catalog
+ALIVE_S: Final = 1.0  # seconds between two signs of life
 UNSENT: Final = 64 << 20  # octets that may wait for a slow nameserver
+
+ALIVE: Final = encode_frame(Alive())
 
 log = structlog.get_logger()
 
@@ -64,7 +68,8 @@ class FeedServer:
         now = asyncio.get_running_loop().time()
         for follower in tuple(self._followers):
             behind = follower.sent - follower.applied
-            silent = behind > 0 and now - follower.heard_at > SILENT_S
+            patience_s = SILENT_S if follower.applied >= 0 else SNAPSHOT_S
+            silent = behind > 0 and now - follower.heard_at > patience_s
             if silent or follower.writer.transport.get_write_buffer_size() > UNSENT:
                 log.warning("feed.follower_cut_off", behind=behind)
                 self._drop(follower)
@@ -102,6 +107,7 @@ class FeedServer:
         self._followers.add(follower)
         self._joined.set()
         log.info("feed.connected", revision=catalog.revision)
+        beating = asyncio.create_task(_beat(writer), name="feed.beat")
         try:
             while True:
                 follower.applied = decode_applied(await read_frame(reader)).revision
@@ -110,6 +116,7 @@ class FeedServer:
         except (asyncio.IncompleteReadError, ConnectionError, msgspec.MsgspecError):
             log.info("feed.disconnected", revision=follower.applied)
         finally:
+            beating.cancel()
             self._drop(follower)
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
@@ -121,6 +128,14 @@ class FeedServer:
             self._joined.clear()
         follower.moved.set()
         follower.writer.close()
+
+
+async def _beat(writer: asyncio.StreamWriter) -> None:
+    """Give a sign of life, so that a nameserver can tell a registry that hangs from one with nothing to say."""
+    while True:
+        await asyncio.sleep(ALIVE_S)
+        if not writer.transport.get_write_buffer_size():  # else it has enough to read
+            writer.write(ALIVE)
 
 
 def _snapshot(catalog: Catalog) -> Snapshot:

@@ -1,6 +1,7 @@
 """Follows the registry's feed: takes each commit into the answers and confirms it.
 
-When the registry is away, the last state goes on being answered, and the connection is tried again until it stands.
+When the registry is away, the last state goes on being answered, and the connection is tried again until it stands. A
+registry that has given a sign of life and gives none for :data:`SILENT_S` counts as away, though it is connected.
 """
 
 import asyncio
@@ -13,12 +14,13 @@ from typing import Final
 import msgspec
 import structlog
 
-from waypost.feed import Applied, Batch, Snapshot, decode_feed, encode_frame, read_frame
+from waypost.feed import Alive, Applied, Batch, Snapshot, decode_feed, encode_frame, read_frame
 from waypost.nameserver.answerer import Answerer
 from waypost.nameserver.freshness import Staleness
 
 __all__ = ["Following", "follow_feed"]
 
+SILENT_S: Final = 10.0  # seconds
 RETRY_S: Final = 0.02  # seconds; short, for a registry that is back acknowledges what is not answered until we are
 
 log = structlog.get_logger()
@@ -36,8 +38,8 @@ class Following:
     on_change: Callable[[set[bytes]], None] = lambda _: None
     loaded: asyncio.Event = field(default_factory=asyncio.Event)  # there was a snapshot
 
-    def take_in(self, message: Snapshot | Batch) -> int:
-        """Answer from what the registry said from now on, and return its revision.
+    def take_in(self, message: Snapshot | Batch | Alive) -> int | None:
+        """Answer from what the registry said from now on, and return the revision to confirm, if there is one.
 
         :raises ValueError: it does not follow what was said before.
         :raises KeyError: it changes something that is not there.
@@ -51,6 +53,8 @@ class Following:
                 self.loaded.set()
             case Batch() as batch:
                 revision = self.answerer.apply(batch)
+            case Alive():
+                return None
         if self.answerer.zones is not None:
             self.on_change(self.answerer.zones.take_touched())
         return revision
@@ -62,13 +66,13 @@ class Following:
         self.answerer.freshness = self.staleness.freshness(now=now)
 
 
-async def follow_feed(path: Path, following: Following) -> None:
+async def follow_feed(path: Path, following: Following, *, silent_s: float = SILENT_S) -> None:
     """Keep the answers in step with the registry that listens on a Unix socket, until cancelled."""
     while True:
         try:
             reader, writer = await asyncio.open_unix_connection(path)
             try:
-                await _follow(reader, writer, following)
+                await _follow(reader, writer, following, silent_s)
             finally:
                 writer.close()
         except (OSError, asyncio.IncompleteReadError, msgspec.MsgspecError, ValueError, KeyError) as exc:
@@ -78,12 +82,23 @@ async def follow_feed(path: Path, following: Following) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-async def _follow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, following: Following) -> None:
-    """Take in one connection's frames until it ends: with IncompleteReadError, or what a bad frame raises."""
+async def _follow(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, following: Following, silent_s: float
+) -> None:
+    """Take in one connection's frames until it ends: with IncompleteReadError, or what a bad frame raises.
+
+    :raises TimeoutError: it has become silent.
+    """
+    patience_s: float | None = None
     while True:
-        revision = following.take_in(decode_feed(await read_frame(reader)))
-        writer.write(encode_frame(Applied(revision=revision)))
-        await writer.drain()
+        async with asyncio.timeout(patience_s):
+            message = decode_feed(await read_frame(reader))
+        if isinstance(message, Alive):
+            patience_s = silent_s
+        revision = following.take_in(message)
+        if revision is not None:
+            writer.write(encode_frame(Applied(revision=revision)))
+            await writer.drain()
 
 
 def _load(answerer: Answerer, snapshot: Snapshot) -> None:

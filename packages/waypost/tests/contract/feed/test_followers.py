@@ -13,7 +13,7 @@ from waypost.catalog.commands import CreateNamespace, Moment
 from waypost.catalog.identifiers import Ids
 from waypost.catalog.index import Catalog
 from waypost.catalog.model import NamespaceType
-from waypost.feed import Applied, Batch, Snapshot, decode_feed, encode_frame, read_frame
+from waypost.feed import Alive, Applied, Batch, Snapshot, decode_feed, encode_frame, read_frame
 from waypost.followers import FeedServer
 
 
@@ -27,7 +27,7 @@ class Nameserver:
     async def connect(cls, path: Path) -> "Nameserver":
         return cls(*await asyncio.open_unix_connection(path))
 
-    async def read(self) -> Snapshot | Batch:
+    async def read(self) -> Snapshot | Batch | Alive:
         return decode_feed(await read_frame(self.reader))
 
     def confirm(self, revision: int) -> None:
@@ -132,12 +132,40 @@ async def test_a_nameserver_that_stays_silent_is_cut_off(
     server, catalog, path = feed
     nameserver = await Nameserver.connect(path)
     await nameserver.read()
+    nameserver.confirm(0)
+    grow(server, catalog)
+    await nameserver.read()
+    nameserver.confirm(1)
+    await server.caught_up(1)
     grow(server, catalog)
     monkeypatch.setattr(followers, "SILENT_S", -1)
     grow(server, catalog)
     await nameserver.read()
     with pytest.raises(asyncio.IncompleteReadError):
         await nameserver.read()
+    await nameserver.close()
+
+
+async def test_a_nameserver_that_loads_the_catalog_is_left_in_peace(
+    feed: tuple[FeedServer, Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, catalog, path = feed
+    monkeypatch.setattr(followers, "SILENT_S", -1)
+    nameserver = await Nameserver.connect(path)
+    await nameserver.read()
+    for _ in range(3):
+        grow(server, catalog)
+    assert [type(await nameserver.read()) for _ in range(3)] == [Batch] * 3
+    await nameserver.close()
+
+
+async def test_a_registry_with_nothing_to_say_says_that_it_is_alive(
+    feed: tuple[FeedServer, Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "ALIVE_S", 0.01)
+    nameserver = await Nameserver.connect(feed[2])
+    await nameserver.read()
+    assert [await nameserver.read() for _ in range(3)] == [Alive()] * 3
     await nameserver.close()
 
 

@@ -15,7 +15,7 @@ import dns.asyncquery
 import dns.message
 import pytest
 
-from waypost.feed import Batch, Snapshot, decode_applied, encode_frame, read_frame
+from waypost.feed import Alive, Batch, Snapshot, decode_applied, encode_frame, read_frame
 from waypost.settings import ListenAddress
 from waypost.tasks.listeners import DnsListener, bind_dns
 
@@ -43,6 +43,11 @@ class StubRegistry:
             await self.hang_up()
         self._reader, self._writer = await self._connected.get()
         return await self.tell(snapshot)
+
+    def beat(self) -> None:
+        """Give one sign of life."""
+        assert self._writer is not None
+        self._writer.write(encode_frame(Alive()))
 
     async def tell(self, message: Snapshot | Batch) -> int:
         """Send a message and return the revision that the nameserver confirms."""
