@@ -102,3 +102,21 @@ async def test_a_client_that_takes_no_answers_is_let_go() -> None:
         writer.transport.pause_reading()
         with pytest.raises(ConnectionError):
             await ask_for_ever(writer)
+
+
+async def test_a_network_with_many_connections_takes_the_place_of_none_but_its_own() -> None:
+    async with serving(most=4) as connect:
+        port = (await connect())[1].get_extra_info("peername")[1]
+
+        async def connect_from(host: str) -> Client:
+            client = await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
+            assert await is_answered(client)
+            return client
+
+        quiet = await connect_from("127.0.7.1")  # silent from here on
+        greedy = [await connect_from("127.0.9.1") for _ in range(6)]
+        assert await is_answered(quiet)
+        assert await greedy[0][0].read() == b""
+        assert await is_answered(greedy[-1])
+        for _, writer in (quiet, *greedy):
+            writer.close()
