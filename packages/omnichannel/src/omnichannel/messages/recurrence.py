@@ -61,17 +61,17 @@ class Recurrence:
 
     def after(self, instant: datetime) -> datetime | None:
         """Return the first time after an instant, in UTC; None: there is none within nine years."""
-        return next(self._walk(instant), None)
+        return next(self.walk(instant), None)
 
     def next(self, instant: datetime, count: int) -> list[datetime]:
         """Return up to ``count`` times after an instant, in order."""
-        return list(islice(self._walk(instant), count))
+        return list(islice(self.walk(instant), count))
 
     def local(self, instant: datetime) -> str:
         """Return an instant as the schedule's clock shows it, in ISO 8601 with its offset."""
         return instant.astimezone(find_zone(self.zone)).isoformat(timespec="seconds")
 
-    def _walk(self, instant: datetime) -> Iterator[datetime]:
+    def walk(self, instant: datetime) -> Iterator[datetime]:
         """Yield every time after an instant, until none is found for nine years."""
         parsed, zone = _parsed(self.cron), find_zone(self.zone)
         by_clock = not self._is_wild()
@@ -79,7 +79,7 @@ class Recurrence:
         searched, last = 0, instant
         while searched < SEARCHED_DAYS and day < date.max - 2 * _DAY:
             if day.month in parsed.months and parsed.match_day(day):
-                for found in _by_clock(parsed, day, zone) if by_clock else _by_time(parsed, day, zone):
+                for found in _by_clock(parsed, day, zone) if by_clock else _by_time(parsed, day, zone, last):
                     if found > last:
                         last, searched = found, 0
                         yield found
@@ -137,10 +137,10 @@ def _first_real(local: datetime) -> datetime:
     return late
 
 
-def _by_time(parsed: CronSim, day: date, zone: ZoneInfo) -> Iterator[datetime]:
-    """Yield each minute that passes while the clocks show this day and match the expression."""
+def _by_time(parsed: CronSim, day: date, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """Yield each minute that passes while the clocks show this day and match the expression, after an instant."""
     start = datetime.combine(day, time(), tzinfo=zone).astimezone(UTC) - timedelta(hours=3)
-    for number in range(31 * 60):
+    for number in range(max(0, (after - start) // _MINUTE), 31 * 60):
         instant = start + number * _MINUTE
         local = instant.astimezone(zone)
         if local.date() == day and local.hour in parsed.hours and local.minute in parsed.minutes:

@@ -4,9 +4,11 @@ Pure. An occurrence is named by its nominal time, the one that the clock should 
 skipped, and both are kept.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any, Final
 
 from omnichannel.messages.recurrence import Recurrence
@@ -52,8 +54,12 @@ class Schedule:
 
     def following(self, nominal: datetime) -> datetime | None:
         """Return the nominal time after one, None if the schedule has ended by then."""
-        following = self.recurrence.after(nominal)
-        return None if following is None or (self.ends_at is not None and following > self.ends_at) else following
+        return next(self.times_after(nominal), None)
+
+    def times_after(self, nominal: datetime) -> Iterator[datetime]:
+        """Yield every nominal time after one, until the schedule ends."""
+        times, ends_at = self.recurrence.walk(nominal), self.ends_at
+        return times if ends_at is None else takewhile(lambda each: each <= ends_at, times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,10 @@ def plan(schedule: Schedule, *, now: datetime) -> Plan:
     """Return what becomes of the occurrences that have come due, and when the next one is."""
     due: list[datetime] = []
     upcoming = schedule.next_at
+    following = iter(()) if upcoming is None else schedule.times_after(upcoming)
     while upcoming is not None and upcoming <= now and len(due) < LOOKED_BACK:
         due.append(upcoming)
-        upcoming = schedule.following(upcoming)
+        upcoming = next(following, None)
     late = [each for each in due if (now - each).total_seconds() > PUNCTUAL_S]
     punctual = due[len(late) :]
     caught_up = upcoming is None or upcoming > now  # else later ones follow in the next decision, and count instead
