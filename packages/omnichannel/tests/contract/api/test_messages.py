@@ -1,7 +1,7 @@
 """The API over a real store: what it takes, what it refuses, and in which words."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,14 +10,11 @@ import pytest
 
 from omnichannel.api.service import build
 from omnichannel.channels import Channels
-from omnichannel.channels.networks import ReachableNetworks
-from omnichannel.channels.webhook import Webhook
 from omnichannel.database import Database, Store
 from omnichannel.database.keys import ApiKeys
-from omnichannel.discovery import ServiceClient, ServiceEndpoints, ServiceTimeout, ServiceUnreachable, call_context
+from omnichannel.discovery import ServiceTimeout, ServiceUnreachable
 from omnichannel.messages.model import Channel
 from omnichannel.serving.health import Health
-from waypost_client import Endpoint, Resolver
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOOK = {"channel": "webhook", "address": "http://127.0.0.1:9000/hook"}
@@ -25,57 +22,12 @@ JSON = {"content-type": "application/json"}
 VALID: Mapping[str, Any] = {"subject": "Launch", "body": "We are live.", "recipients": [HOOK]}
 
 
-class Services(ServiceClient):
-    """Another service that answers, or fails, as a test tells it to."""
-
-    def __init__(self) -> None:
-        super().__init__(ServiceEndpoints("api", "worker", "scheduler"), Resolver([Endpoint("127.0.0.1", 9)]))
-        self.failure: Exception | None = None
-        self.reply: dict[str, Any] | None = None
-        self.request_id: str | None = None
-
-    async def call_worker(self, path: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        self.request_id = call_context.get().request_id
-        if self.failure is not None:
-            raise self.failure
-        return self.reply or {"text": data["text"], "worker": "192.0.2.1:8080"}
-
-
 CHANNELS = "'webhook', 'email', 'sms', 'slack', 'apprise', 'whatsapp', 'facebook', 'instagram' or 'linkedin'"
-
-
-@pytest.fixture
-async def services() -> AsyncIterator[Services]:
-    services = Services()
-    yield services
-    await services.close()
-
-
-@pytest.fixture
-async def channels() -> AsyncIterator[Channels]:
-    networks = ReachableNetworks.parse("127.0.0.0/8")
-    channels = Channels({Channel.WEBHOOK: Webhook(networks, timeout_s=1)})
-    yield channels
-    await channels.close()
 
 
 def client_of(app: Any) -> httpx2.AsyncClient:
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     return httpx2.AsyncClient(transport=transport, base_url="http://api.example")
-
-
-@pytest.fixture
-async def api(database: Database, channels: Channels, services: Services) -> AsyncIterator[httpx2.AsyncClient]:
-    app = build(
-        store=Store(database),
-        channels=channels,
-        services=services,
-        keys=None,
-        health=Health({}),
-        clock=lambda: NOW,
-    )
-    async with client_of(app) as client:
-        yield client
 
 
 def errors_of(answer: httpx2.Response) -> dict[str, str]:
@@ -253,7 +205,7 @@ async def test_channels_are_listed_configured_or_not(api: httpx2.AsyncClient) ->
     assert not any(each["configured"] or each["healthy"] for each in told[1:])
 
 
-async def test_an_echo_comes_from_a_worker(api: httpx2.AsyncClient, services: Services) -> None:
+async def test_an_echo_comes_from_a_worker(api: httpx2.AsyncClient, services: Any) -> None:
     answer = await api.get("/v1/echo-worker", params={"text": "hi"}, headers={"x-request-id": "r-1"})
     assert answer.json() == {"text": "hi", "worker": "192.0.2.1:8080"}
     assert answer.headers["x-request-id"] == services.request_id == "r-1"
@@ -264,7 +216,7 @@ async def test_an_echo_comes_from_a_worker(api: httpx2.AsyncClient, services: Se
     [(ServiceUnreachable("worker", "no address"), 503), (ServiceTimeout("worker", "10 s"), 504)],
 )
 async def test_a_worker_that_does_not_answer_is_told(
-    api: httpx2.AsyncClient, services: Services, failure: Exception, status: int
+    api: httpx2.AsyncClient, services: Any, failure: Exception, status: int
 ) -> None:
     services.failure = failure
     answer = await api.get("/v1/echo-worker", params={"text": "hi"})
@@ -272,14 +224,14 @@ async def test_a_worker_that_does_not_answer_is_told(
     errors_of(answer)
 
 
-async def test_a_reply_that_is_no_echo_is_told(api: httpx2.AsyncClient, services: Services) -> None:
+async def test_a_reply_that_is_no_echo_is_told(api: httpx2.AsyncClient, services: Any) -> None:
     services.reply = {"status": "ok"}
     answer = await api.get("/v1/echo-worker", params={"text": "hi"})
     assert answer.status_code == 502
     errors_of(answer)
 
 
-async def test_a_fault_of_ours_is_500_without_its_trace(api: httpx2.AsyncClient, services: Services) -> None:
+async def test_a_fault_of_ours_is_500_without_its_trace(api: httpx2.AsyncClient, services: Any) -> None:
     services.failure = RuntimeError("secret")
     answer = await api.get("/v1/echo-worker", params={"text": "hi"})
     assert answer.status_code == 500
@@ -310,7 +262,7 @@ async def test_a_request_id_that_cannot_be_passed_on_is_replaced(api: httpx2.Asy
     assert len(answer.headers["x-request-id"]) == 32
 
 
-async def test_a_key_opens_the_api(database: Database, channels: Channels, services: Services) -> None:
+async def test_a_key_opens_the_api(database: Database, channels: Channels, services: Any) -> None:
     keys = ApiKeys(database)
     key = await keys.create("tests", now=NOW)
     app = build(
@@ -326,7 +278,7 @@ async def test_a_key_opens_the_api(database: Database, channels: Channels, servi
         assert (await api.get("/health")).status_code == 200
 
 
-async def test_a_database_out_of_reach_is_503(tmp_path: Any, channels: Channels, services: Services) -> None:
+async def test_a_database_out_of_reach_is_503(tmp_path: Any, channels: Channels, services: Any) -> None:
     database = Database.open(f"sqlite:///{tmp_path}/missing/folder.db")
     app = build(
         store=Store(database),
