@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from omnichannel.database import Database, DatabaseUnavailable, Store
+from omnichannel.database.schedules import Schedules
+from omnichannel.messages.content import content_of
 from omnichannel.messages.model import Channel, MessageStatus, NewMessage, Recipient
+from omnichannel.messages.recurrence import Recurrence
+from omnichannel.messages.schedules import Misfire
 from omnichannel.scheduler.dispatcher import Dispatcher
 from omnichannel.serving.health import Pulse
 
@@ -91,5 +95,63 @@ async def test_a_claim_that_lapsed_is_taken_up(store: Store) -> None:
     async with asyncio.timeout(10):
         while not await store.claim([delivery.id], owner="successor", now=clock.now):
             await asyncio.sleep(0.005)
+    stop.set()
+    await running
+
+
+def dispatcher_of(store: Store, clock: Clock, **more: Any) -> Dispatcher:
+    return Dispatcher(store, **({"poll_s": 0.01} | more), pulse=Pulse(now=time.monotonic()), clock=clock)
+
+
+async def test_a_claim_is_not_taken_for_lapsed_right_after_the_clock_jumped(store: Store) -> None:
+    clock, stop, jumped = Clock(), asyncio.Event(), [True]
+    message_id = await accept(store, due=NOW)
+    (delivery,) = (await store.find_message(message_id)).deliveries
+    assert await store.claim([delivery.id], owner="alive", now=NOW)
+    clock.now = NOW + timedelta(hours=3)
+    running = asyncio.create_task(dispatcher_of(store, clock, jumped=lambda _: jumped[0]).run(stop))
+    await asyncio.sleep(0.1)
+    assert (await store.find_message(message_id)).deliveries[0].status == "sending"
+    jumped[0] = False
+    async with asyncio.timeout(10):
+        while not await store.claim([delivery.id], owner="successor", now=clock.now):
+            await asyncio.sleep(0.005)
+    stop.set()
+    await running
+
+
+async def test_a_schedule_fires_at_its_time(store: Store) -> None:
+    clock, stop = Clock(), asyncio.Event()
+    new = NewMessage(subject="s", body="b", recipients=(Recipient(Channel.WEBHOOK, "to"),))
+    schedules = Schedules(store.database)
+    await schedules.create(
+        Recurrence("* * * * *", "UTC"),
+        content_of(new, audience=None, own=new.recipients, expires_after_s=None),
+        misfire=Misfire.FIRE_ONCE,
+        misfire_limit=1,
+        starts_at=None,
+        ends_at=None,
+        now=NOW,
+    )
+    running = asyncio.create_task(dispatcher_of(store, clock).run(stop))
+    await asyncio.sleep(0.05)
+    assert (await store.list_messages()).items == ()
+    clock.now = NOW + timedelta(minutes=1)
+    async with asyncio.timeout(10):
+        while not (await store.list_messages()).items:
+            await asyncio.sleep(0.005)
+    stop.set()
+    await running
+    assert len((await store.list_messages()).items) == 1
+
+
+async def test_a_bell_wakes_it_before_its_next_look(store: Store) -> None:
+    clock, stop, bell = Clock(), asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(dispatcher_of(store, clock, poll_s=60, bell=bell).run(stop))
+    await asyncio.sleep(0.05)
+    message_id = await accept(store, due=NOW + timedelta(milliseconds=1))
+    clock.now = NOW + timedelta(seconds=1)
+    bell.set()
+    await status_becomes(store, message_id, MessageStatus.IN_PROGRESS)
     stop.set()
     await running
