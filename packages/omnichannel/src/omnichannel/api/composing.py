@@ -26,7 +26,7 @@ __all__ = ["ATTACHED_BYTES", "Composed", "Composer", "Place", "refuse"]
 Place = tuple[str | int, ...]
 
 ATTACHED_BYTES: Final = {Channel.WEBHOOK: 256 * 1024, Channel.EMAIL: 10 * 1024 * 1024}
-"""What all attachments of one message may weigh, in bytes, by channel."""
+"""What all attachments of one message may weigh, in bytes, by channel; the others carry none."""
 
 JUDGED_AT_ONCE: Final = 100  # addresses: each may ask a resolver
 SUBJECT_LENGTH: Final = 500
@@ -153,8 +153,9 @@ class Composer:
             errors.append(field_error((*at, "attachments"), "names one attachment twice"))
         size = sum(each.size for each in known.values())
         for channel in sorted({each.channel for each in recipients}):
-            if size > ATTACHED_BYTES[channel]:
-                detail = f"weigh {size} bytes together, and {channel.value} carries {ATTACHED_BYTES[channel]} at most"
+            carried = ATTACHED_BYTES.get(channel, 0)
+            if size > carried:
+                detail = f"weigh {size} bytes together, and {channel.value} carries {carried} at most"
                 errors.append(field_error((*at, "attachments"), detail))
 
 

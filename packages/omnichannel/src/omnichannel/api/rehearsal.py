@@ -28,6 +28,8 @@ class RehearsedDelivery(BaseModel):
     problem: str | None
     subject: str
     body: str
+    text: Annotated[str | None, Field(description="What the channel makes of both; null: it is not configured.")]
+    notes: Annotated[tuple[str, ...], Field(description="What the channel has to change or to cut.")]
     send_at: datetime
     send_at_local: Annotated[str, Field(description="The same instant on the recipient's clock.")]
     held_until: Annotated[datetime | None, Field(description="When the quiet hours that it falls into are over.")]
@@ -70,6 +72,10 @@ class Rehearsal:
         quiet = limits.get(to.channel, Limits()).quiet
         held = None if quiet is None or message.urgent else quiet.over_at(message.send_at, zone=to.zone)
         problem = await self._problem(to)
+        try:
+            rendered = self._channels.render(to.channel, words.subject, words.body)
+        except ChannelUnconfigured:
+            rendered = None
         zone = find_zone(to.zone or (quiet.zone if quiet is not None else "UTC"))
         return RehearsedDelivery(
             channel=to.channel,
@@ -78,6 +84,8 @@ class Rehearsal:
             problem=problem,
             subject=words.subject,
             body=words.body,
+            text=None if rendered is None else rendered.text,
+            notes=() if rendered is None else rendered.notes,
             send_at=message.send_at,
             send_at_local=message.send_at.astimezone(zone).isoformat(timespec="seconds"),
             held_until=held,
