@@ -12,6 +12,7 @@ from omnichannel.api.access import KeyRequired
 from omnichannel.api.content import ATTACHMENT_BYTES
 from omnichannel.api.routes import routes
 from omnichannel.channels import Channels, configured_channels
+from omnichannel.database.accounts import Accounts
 from omnichannel.database.keys import ApiKeys
 from omnichannel.database.store import Store
 from omnichannel.discovery import ServiceClient, ServiceEndpoints
@@ -56,7 +57,7 @@ async def run(settings: Settings) -> None:
     listener = listen(settings.service_address, settings.service_port)
     async with AsyncExitStack() as stack:
         backing = await stack.enter_async_context(open_backing(settings))
-        channels = configured_channels(settings)
+        channels = configured_channels(settings, book=Accounts(backing.database))
         stack.push_async_callback(channels.close)
         services = ServiceClient(ServiceEndpoints.from_environment())
         stack.push_async_callback(services.close)

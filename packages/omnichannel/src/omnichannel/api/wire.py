@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from omnichannel.channels.breaker import Circuit
 from omnichannel.database.message_rows import MessageFilter
 from omnichannel.messages.model import Channel, DeliveryStatus, MessageStatus, Recipient
 from omnichannel.messages.recurrence import InvalidRecurrence, find_zone
@@ -310,6 +311,17 @@ class ChannelOut(Telling):
     name: Channel
     configured: bool
     healthy: Annotated[bool, Field(description="Whether the channel's server answers; false if not configured.")]
+    circuit: Annotated[
+        Circuit, Field(description="`open`: deliveries wait until `paused_until`; `half_open`: one of them tries.")
+    ] = Circuit.CLOSED
+    paused_until: datetime | None = None
+    last_error: Annotated[str | None, Field(description="The latest failure that was not the message's own.")] = None
+    last_error_at: datetime | None = None
+    last_success_at: datetime | None = None
+    proven: Annotated[
+        str | None, Field(description="What the latest `omnichannel channels test` reached: `emulator` or `live`.")
+    ] = None
+    proven_at: datetime | None = None
 
 
 class ChannelList(Telling):

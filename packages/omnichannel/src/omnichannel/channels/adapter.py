@@ -23,6 +23,11 @@ class InvalidAddress(ValueError):
 class Adapter(Protocol):
     """One channel, configured. Many tasks use it at once; nothing is opened before the first use."""
 
+    @property
+    def endpoint(self) -> str:
+        """The URL of the provider; empty where each address is a server of its own."""
+        ...
+
     async def check_address(self, address: str) -> None:
         """Return if a delivery to this address may be tried. Raises InvalidAddress. Bounded in time."""
         ...

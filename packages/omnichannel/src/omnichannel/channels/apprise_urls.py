@@ -36,6 +36,10 @@ class AppriseUrls:
         self._urls_file, self._allow_urls, self._timeout_s = urls_file, allow_urls, timeout_s
         self._threads: ThreadPoolExecutor | None = None
 
+    @property
+    def endpoint(self) -> str:
+        return ""
+
     async def check_address(self, address: str) -> None:
         url = self._url(address)
         if not await self._in_thread(_can_be_used, url):

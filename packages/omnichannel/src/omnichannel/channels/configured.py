@@ -5,10 +5,13 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from omnichannel.channels.adapter import Adapter
+from omnichannel.channels.breaker import Account, Circuit, circuit
 from omnichannel.channels.credentials import Credentials
+from omnichannel.channels.guard import AccountBook, Guard
 from omnichannel.channels.kinds import kinds
 from omnichannel.channels.rendered import Rendered
 from omnichannel.messages.model import Channel, Claim, Recipient
@@ -38,13 +41,26 @@ class ChannelState:
     name: Channel
     configured: bool
     healthy: bool  # False where nothing is configured
+    circuit: Circuit = Circuit.CLOSED  # open: deliveries wait until paused_until
+    paused_until: datetime | None = None
+    last_error: str | None = None
+    last_error_at: datetime | None = None
+    last_success_at: datetime | None = None
+    proven: str | None = None  # emulator, live; None: no test has reached it yet
+    proven_at: datetime | None = None
 
 
 class Channels:
     """The channels of one process; those without an adapter are not configured."""
 
-    def __init__(self, adapters: Mapping[Channel, Adapter], *, known: Sequence[Channel] = tuple(Channel)) -> None:
-        self._adapters, self._known = dict(adapters), known
+    def __init__(
+        self,
+        adapters: Mapping[Channel, Adapter],
+        *,
+        known: Sequence[Channel] = tuple(Channel),
+        guard: Guard | None = None,
+    ) -> None:
+        self._adapters, self._known, self._guard = dict(adapters), known, guard
         self._health: dict[Channel, tuple[float, bool]] = {}
         self._asking = asyncio.Lock()
 
@@ -60,7 +76,14 @@ class Channels:
         adapter = self._adapters.get(claim.channel)
         if adapter is None:  # taken while it was configured, or by an api that is configured otherwise
             return TransientFailure(str(ChannelUnconfigured(claim.channel)))
-        return await adapter.send(claim)
+        if self._guard is None:
+            return await adapter.send(claim)
+        return await self._guard.send(claim.channel, lambda: adapter.send(claim))
+
+    def endpoint(self, channel: Channel) -> str:
+        """Return the URL of the channel's provider; empty where each address is a server of its own, or none is set."""
+        adapter = self._adapters.get(channel)
+        return "" if adapter is None else adapter.endpoint
 
     def render(self, channel: Channel, subject: str, body: str) -> Rendered:
         """Return what a channel makes of a message. Raises ChannelUnconfigured."""
@@ -83,15 +106,33 @@ class Channels:
         adapter = self._adapters.get(channel)
         if adapter is None:
             return ChannelState(name=channel, configured=False, healthy=False)
+        account = Account() if self._guard is None else (await self._guard.accounts()).get(channel, Account())
         asked_at, healthy = self._health.get(channel, (float("-inf"), False))
         if time.monotonic() - asked_at >= HEALTH_FRESH_S:
             healthy = await adapter.healthy()
             self._health[channel] = (time.monotonic(), healthy)
-        return ChannelState(name=channel, configured=True, healthy=healthy)
+        now = datetime.now(UTC)
+        paused = account.paused_until is not None and account.paused_until > now
+        return ChannelState(
+            name=channel,
+            configured=True,
+            healthy=healthy,
+            circuit=circuit(account, now=now),
+            paused_until=account.paused_until if paused else None,
+            last_error=account.last_error,
+            last_error_at=account.last_error_at,
+            last_success_at=account.last_success_at,
+            proven=account.proven,
+            proven_at=account.proven_at,
+        )
 
 
-def configured_channels(settings: Settings, credentials: Credentials | None = None) -> Channels:
+def configured_channels(
+    settings: Settings, credentials: Credentials | None = None, *, book: AccountBook | None = None
+) -> Channels:
     """Return the channels that settings and environment configure. Opens nothing yet.
+
+    ``book`` keeps how their accounts fare, for all workers; without it each attempt is made.
 
     :raises SettingsInvalid: one is configured wrongly.
     """
@@ -102,4 +143,6 @@ def configured_channels(settings: Settings, credentials: Credentials | None = No
         adapter = kind.build(settings, credentials)
         if adapter is not None:
             adapters[channel] = adapter
-    return Channels(adapters, known=tuple(known))
+    watched = frozenset(channel for channel, kind in known.items() if kind.one_account)
+    guard = None if book is None else Guard(book, watched=watched)
+    return Channels(adapters, known=tuple(known), guard=guard)

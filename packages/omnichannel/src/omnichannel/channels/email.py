@@ -67,6 +67,10 @@ class Email:
         self._url, self._sender, self._timeout_s = url, sender, timeout_s
         self._unsubscribe_url = unsubscribe_url
 
+    @property
+    def endpoint(self) -> str:
+        return f"{self._url.scheme}://{self._url.host}"
+
     async def check_address(self, address: str) -> None:
         check_mailbox(address)
 

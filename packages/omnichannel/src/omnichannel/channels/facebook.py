@@ -28,6 +28,10 @@ class Facebook:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
+    @property
+    def endpoint(self) -> str:
+        return self._graph.url
+
     async def check_address(self, address: str) -> None:
         if not PAGE.fullmatch(address):
             raise InvalidAddress(address[:40], "is no page's id, such as 102030405060708")

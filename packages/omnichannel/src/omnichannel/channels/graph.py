@@ -78,6 +78,11 @@ class Graph:
         """GET a path below the version. Raises as ``post`` does, but for Unanswered: a read does no harm."""
         return _body(await self._api.get(f"/{self._version}/{path}", headers=self._headers()))
 
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return self._api.url
+
     async def reachable(self) -> bool:
         """Return whether the server answers anything at all."""
         return await self._api.reachable()

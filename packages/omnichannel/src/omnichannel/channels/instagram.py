@@ -34,6 +34,10 @@ class Instagram:
     def __init__(self, graph: Graph, *, look_every_s: float = 5.0) -> None:
         self._graph, self._look_every_s = graph, look_every_s
 
+    @property
+    def endpoint(self) -> str:
+        return self._graph.url
+
     async def check_address(self, address: str) -> None:
         if not ACCOUNT.fullmatch(address):
             raise InvalidAddress(address[:40], "is no Instagram account's id, such as 17841400000000000")

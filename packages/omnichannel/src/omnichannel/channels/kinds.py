@@ -30,12 +30,14 @@ class Kind:
     """A channel, and how it is made.
 
     ``build`` returns None where the environment configures nothing for it, and raises SettingsInvalid where it does so
-    wrongly. ``tells_repetitions``: a receiver can tell a delivery that it has had before, by its id.
+    wrongly. ``tells_repetitions``: a receiver can tell a delivery that it has had before, by its id. ``one_account``:
+    one provider stands behind every address, so its faults are everybody's.
     """
 
     name: str
     build: Callable[[Settings, Credentials], Adapter | None]
     tells_repetitions: bool = False
+    one_account: bool = True
 
 
 def configured_webhook(settings: Settings) -> Webhook:
@@ -68,11 +70,11 @@ def _email(settings: Settings, credentials: Credentials) -> Adapter | None:
 
 
 BUILT_IN: Final = (
-    Kind("webhook", _webhook, tells_repetitions=True),
+    Kind("webhook", _webhook, tells_repetitions=True, one_account=False),
     Kind("email", _email),
     Kind("sms", sms.build),
     Kind("slack", slack.build),
-    Kind("apprise", apprise_urls.build),
+    Kind("apprise", apprise_urls.build, one_account=False),
     Kind("whatsapp", whatsapp.build),
     Kind("facebook", facebook.build),
     Kind("instagram", instagram.build),

@@ -33,6 +33,10 @@ class LinkedIn:
     def __init__(self, api: HttpApi, *, token: Secret, version: str) -> None:
         self._api, self._token, self._version = api, token, version
 
+    @property
+    def endpoint(self) -> str:
+        return self._api.url
+
     async def check_address(self, address: str) -> None:
         if not AUTHOR.fullmatch(address):
             raise InvalidAddress(address[:60], "is no author such as urn:li:organization:1234 or urn:li:person:abc")

@@ -37,6 +37,10 @@ class Ses:
         self._sender, self._region, self._endpoint_url = sender, region, endpoint_url
         self._unsubscribe_url = unsubscribe_url
 
+    @property
+    def endpoint(self) -> str:
+        return self._endpoint_url or f"https://email.{self._region}.amazonaws.com"
+
     async def check_address(self, address: str) -> None:
         check_mailbox(address)
 
@@ -60,7 +64,7 @@ class Ses:
         return Accepted(str(answer["MessageId"]))
 
     async def healthy(self) -> bool:
-        api = HttpApi(self._endpoint_url or f"https://email.{self._region}.amazonaws.com")
+        api = HttpApi(self.endpoint)
         try:
             return await api.reachable()
         finally:

@@ -64,6 +64,10 @@ class Slack:
     def __init__(self, api: HttpApi, *, token: Secret | None, hooks_url: str) -> None:
         self._api, self._token, self._hooks_url = api, token, hooks_url.rstrip("/") + "/"
 
+    @property
+    def endpoint(self) -> str:
+        return self._api.url
+
     async def check_address(self, address: str) -> None:
         if address.startswith(self._hooks_url) and address.isprintable() and " " not in address:
             return

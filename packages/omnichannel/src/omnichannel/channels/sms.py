@@ -63,6 +63,10 @@ class TwilioSms:
         self._api, self._account, self._token, self._sender = api, account, token, sender
         self._callback_url = callback_url
 
+    @property
+    def endpoint(self) -> str:
+        return self._api.url
+
     async def check_address(self, address: str) -> None:
         check_number(address)
 
@@ -115,6 +119,10 @@ class SnsSms:
     def __init__(self, *, region: str, sender_id: str = "", endpoint_url: str | None = None) -> None:
         self._region, self._sender_id, self._endpoint_url = region, sender_id, endpoint_url
 
+    @property
+    def endpoint(self) -> str:
+        return self._endpoint_url or f"https://sns.{self._region}.amazonaws.com"
+
     async def check_address(self, address: str) -> None:
         check_number(address)
 
@@ -134,7 +142,7 @@ class SnsSms:
         return Accepted(str(answer["MessageId"]))
 
     async def healthy(self) -> bool:
-        api = HttpApi(self._endpoint_url or f"https://sns.{self._region}.amazonaws.com")
+        api = HttpApi(self.endpoint)
         try:
             return await api.reachable()
         finally:

@@ -54,6 +54,10 @@ class Webhook:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s))
         self._session: aiohttp.ClientSession | None = None
 
+    @property
+    def endpoint(self) -> str:
+        return ""
+
     async def check_address(self, address: str) -> None:
         url = parse_url(address)
         assert url.host is not None

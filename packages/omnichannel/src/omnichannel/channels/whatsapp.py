@@ -28,6 +28,10 @@ class WhatsApp:
     def __init__(self, graph: Graph, *, phone_number_id: str, template: str = "") -> None:
         self._graph, self._number, self._template = graph, phone_number_id, template
 
+    @property
+    def endpoint(self) -> str:
+        return self._graph.url
+
     async def check_address(self, address: str) -> None:
         check_number(address)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
+from omnichannel.cli.channels import TestFailed, send_test
 from omnichannel.cli.receive import BadAddress
 from omnichannel.cli.receive import receive as print_webhooks
 from omnichannel.database import DatabaseUnavailable, NotFound
@@ -33,6 +34,7 @@ EXIT_CODES: Final[Mapping[type[Exception], int]] = {
     CannotListen: 5,
     DatabaseUnavailable: 1,
     NotFound: 1,
+    TestFailed: 1,
     BadAddress: 5,
 }
 """The refusals that are told in one line instead of a traceback."""
@@ -47,6 +49,8 @@ keys = typer.Typer(help="The keys of the API.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 db = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(db, name="db")
+channels = typer.Typer(help="The channels.", no_args_is_help=True)
+app.add_typer(channels, name="channels")
 
 
 @app.command()
@@ -131,6 +135,24 @@ async def _upgrade(settings: Settings) -> str:
         return f"the database is at revision {await database.revision()}"
     finally:
         await database.close()
+
+
+@channels.command("test")
+def try_channel(
+    name: Annotated[str, typer.Argument(help="The channel, such as email.")],
+    to: Annotated[str, typer.Option(help="The address, as in a message's recipient.")],
+) -> None:
+    """Send one real message and print what the provider answered. Settings are those of the services."""
+
+    async def sent(settings: Settings) -> str:
+        database = open_database(settings)
+        try:
+            await database.migrate()
+            return await send_test(settings, database, name=name, to=to)
+        finally:
+            await database.close()
+
+    typer.echo(_run(sent))
 
 
 def _on_keys(work: Callable[[ApiKeys], Coroutine[Any, Any, Result]]) -> Result:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from omnichannel.channels import configured_channels, configured_webhook
+from omnichannel.database.accounts import Accounts
 from omnichannel.database.endpoints import Endpoints
 from omnichannel.serving.backing import Backing, open_backing
 from omnichannel.serving.health import Health
@@ -59,7 +60,7 @@ async def run(settings: Settings) -> None:
     listener = listen(settings.service_address, settings.service_port)
     async with AsyncExitStack() as stack:
         backing = await stack.enter_async_context(open_backing(settings))
-        channels = configured_channels(settings)
+        channels = configured_channels(settings, book=Accounts(backing.database))
         stack.push_async_callback(channels.close)
         health = backing.health()
         consumer = Consumer(

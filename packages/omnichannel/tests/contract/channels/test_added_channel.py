@@ -20,6 +20,8 @@ from omnichannel.settings import Settings, SettingsInvalid
 class Pager:
     """The least that a channel is."""
 
+    endpoint = "https://pager.example.com"
+
     async def check_address(self, address: str) -> None: ...
 
     def render(self, subject: str, body: str) -> Rendered:

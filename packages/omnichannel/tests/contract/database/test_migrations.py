@@ -7,7 +7,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from omnichannel.database import Database, DatabaseUnavailable, keys, resource_tables  # noqa: F401 - they add their tables
+from omnichannel.database import (  # noqa: F401 - some add their tables
+    Database,
+    DatabaseUnavailable,
+    accounts,
+    keys,
+    resource_tables,
+)
 from omnichannel.database.tables import metadata
 
 
