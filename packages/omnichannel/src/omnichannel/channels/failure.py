@@ -1,16 +1,18 @@
 """Classes of failure, and the outcome that each leads to: one table for every channel.
 
-A provider's own table maps what it answers to a class; what follows is decided here, the same for all.
+What is throttled, over its quota or without a valid credential waits without its attempts being counted: the fault is
+not the message's. A provider's own table maps what it answers to a class; what follows is decided here, the same for
+all.
 """
 
 from enum import StrEnum
 
 from omnichannel.messages.outcome import Gone, LostAnswer, Outcome, PermanentFailure, Throttled, TransientFailure
 
-__all__ = ["AUTH_WAIT_S", "THROTTLE_WAIT_S", "Failure", "outcome_of"]
+__all__ = ["AUTH_WAIT_S", "QUOTA_WAIT_S", "Failure", "outcome_of"]
 
-THROTTLE_WAIT_S = 30.0
-"""At least this long is waited where a provider asks for less speed and does not say for how long."""
+QUOTA_WAIT_S = 3600.0
+"""How long is waited for a new day's quota where the provider does not say when it begins."""
 
 AUTH_WAIT_S = 60.0
 """At least this long is waited after a refused credential: its owner may be renewing it."""
@@ -34,11 +36,11 @@ def outcome_of(failure: Failure, words: str, *, after_s: float | None = None) ->
         case Failure.TRANSIENT:
             return TransientFailure(words, after_s)
         case Failure.THROTTLED:
-            return Throttled(words, THROTTLE_WAIT_S if after_s is None else after_s)
+            return Throttled(words, after_s)
         case Failure.QUOTA:
-            return Throttled(f"quota: {words}", 3600.0 if after_s is None else after_s)
+            return Throttled(f"quota: {words}", QUOTA_WAIT_S if after_s is None else after_s)
         case Failure.AUTH:
-            return TransientFailure(f"credentials: {words}", AUTH_WAIT_S if after_s is None else after_s)
+            return Throttled(f"credentials: {words}", AUTH_WAIT_S if after_s is None else after_s)
         case Failure.PERMANENT:
             return PermanentFailure(words)
         case Failure.GONE:

@@ -110,17 +110,17 @@ async def test_ses_refuses_a_sender_that_is_not_verified(moto: str, make_claim: 
 
 
 SES = [  # Amazon SES API v2 reference, "SendEmail", section "Errors"; service quotas
-    (429, "TooManyRequestsException", "Maximum sending rate exceeded.", Throttled, 30),
+    (429, "TooManyRequestsException", "Maximum sending rate exceeded.", Throttled, None),
     (429, "TooManyRequestsException", "Daily message quota exceeded.", Throttled, 3600),
     (400, "LimitExceededException", "", Throttled, 3600),
-    (400, "AccountSuspendedException", "", TransientFailure, 60),
-    (400, "SendingPausedException", "", TransientFailure, 60),
-    (400, "MailFromDomainNotVerifiedException", "", TransientFailure, 60),
+    (400, "AccountSuspendedException", "", Throttled, 60),
+    (400, "SendingPausedException", "", Throttled, 60),
+    (400, "MailFromDomainNotVerifiedException", "", Throttled, 60),
     (400, "MessageRejected", "Email address is not verified.", PermanentFailure, None),
     (400, "BadRequestException", "", PermanentFailure, None),
     (404, "NotFoundException", "", PermanentFailure, None),
-    (403, "SignatureDoesNotMatch", "", TransientFailure, 60),
-    (403, "ExpiredTokenException", "", TransientFailure, 60),
+    (403, "SignatureDoesNotMatch", "", Throttled, 60),
+    (403, "ExpiredTokenException", "", Throttled, 60),
     (500, "InternalFailure", "", TransientFailure, None),
     (503, "ServiceUnavailable", "", TransientFailure, None),
 ]
@@ -146,10 +146,10 @@ async def test_each_error_of_ses(
 
 
 SNS = [  # Amazon SNS API reference, "Publish", section "Errors", and "Common errors"
-    (400, "Throttling", Throttled, 30),
-    (400, "KMSThrottling", Throttled, 30),
-    (403, "AuthorizationError", TransientFailure, 60),
-    (403, "InvalidClientTokenId", TransientFailure, 60),
+    (400, "Throttling", Throttled, None),
+    (400, "KMSThrottling", Throttled, None),
+    (403, "AuthorizationError", Throttled, 60),
+    (403, "InvalidClientTokenId", Throttled, 60),
     (400, "InvalidParameter", PermanentFailure, None),
     (400, "ParameterValueInvalid", PermanentFailure, None),
     (400, "OptedOut", Gone, None),

@@ -12,7 +12,6 @@ from aiohttp import web
 from omnichannel.channels.adapter import Adapter
 from omnichannel.channels.credentials import Secret
 from omnichannel.channels.facebook import Facebook
-from omnichannel.channels.failure import AUTH_WAIT_S, THROTTLE_WAIT_S
 from omnichannel.channels.graph import Graph
 from omnichannel.channels.http_api import Answer, HttpApi
 from omnichannel.channels.instagram import Instagram
@@ -35,17 +34,19 @@ from .conftest import StartReceiver
 
 MakeClaim = Callable[[Channel, str], Claim]
 TOKEN = Secret("TOKEN", "s3cret")
-AGAIN, WAITS, NEVER, LOST = "again", "waits", "never", "lost"
+AGAIN, WAITS, NEVER, GONE, LOST = "again", "waits", "never", "gone", "lost"
 
 
 def kind_of(outcome: Outcome) -> str:
-    """Tell an outcome as the tables do: ``waits`` is a transient one that says for how long at least."""
+    """Tell an outcome as the tables do."""
     match outcome:
-        case TransientFailure(_, None):
+        case TransientFailure():
             return AGAIN
-        case TransientFailure() | Throttled():
+        case Throttled():
             return WAITS
-        case PermanentFailure() | Gone():
+        case Gone():
+            return GONE
+        case PermanentFailure():
             return NEVER
         case LostAnswer():
             return LOST
@@ -89,7 +90,7 @@ def graph(url: str) -> Graph:
         (403, 21408, WAITS),  # region not enabled: by its status a question of permission
         (400, 21606, NEVER),  # From cannot send SMS
         (400, 21608, NEVER),  # unverified number on a trial account
-        (400, 21610, NEVER),  # the recipient has opted out
+        (400, 21610, GONE),  # the recipient has opted out
         (400, 21612, NEVER),  # To and From do not go together
         (400, 21614, NEVER),  # not a mobile number
         (400, 21617, NEVER),  # longer than 1600 characters
@@ -157,7 +158,7 @@ async def test_twilio_gets_what_the_resource_asks_for(start_receiver: StartRecei
         ("missing_scope", WAITS),
         ("channel_not_found", NEVER),
         ("not_in_channel", NEVER),
-        ("is_archived", NEVER),
+        ("is_archived", GONE),
         ("msg_too_long", NEVER),
         ("no_text", NEVER),
         ("restricted_action", NEVER),
@@ -185,8 +186,8 @@ async def test_slacks_api(error: str, expected: str, start_receiver: StartReceiv
         (400, "invalid_payload", NEVER),
         (403, "action_prohibited", NEVER),
         (404, "channel_not_found", NEVER),
-        (410, "channel_is_archived", NEVER),
-        (404, "no_service", NEVER),
+        (410, "channel_is_archived", GONE),
+        (404, "no_service", GONE),
         (500, "rollup_error", AGAIN),
         (429, "rate_limited", WAITS),
     ],
@@ -226,10 +227,10 @@ META = [  # Graph API, "Handling errors"; WhatsApp Cloud API, "Error codes"; sta
     (429, 80007, WAITS),
     (400, 131056, WAITS),
     (400, 131048, WAITS),
-    (400, 131026, NEVER),
+    (400, 131026, GONE),
     (400, 131047, NEVER),
     (400, 131049, NEVER),
-    (400, 131050, NEVER),
+    (400, 131050, GONE),
     (500, 131000, AGAIN),
     (503, 131016, AGAIN),
     (400, 132001, NEVER),
@@ -363,7 +364,3 @@ def test_linkedins_daily_limit_ends_at_midnight() -> None:
 
 def test_linkedins_reserved_characters_are_escaped() -> None:
     assert escaped("a (b) @c #d {e} x_y") == r"a \(b\) \@c \#d \{e\} x\_y"
-
-
-def test_the_least_waits_are_minutes_not_hours() -> None:
-    assert THROTTLE_WAIT_S <= AUTH_WAIT_S <= 60
