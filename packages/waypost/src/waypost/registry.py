@@ -70,6 +70,7 @@ class OperationSubject:
 
     key: tuple[str, ...]  # of the resource
     account: str
+    region: str
     type: str  # REGISTER_INSTANCE, …
     targets: Mapping[str, str]
 
@@ -170,16 +171,20 @@ class Registry:
         """How many asynchronous operations are under way."""
         return sum(map(len, self._open.values()))
 
-    async def find_operation(self, account: str, operation_id: str) -> KeptOperation | None:
+    async def find_operation(self, operation_id: str) -> KeptOperation | None:
         """Return an operation that is under way or still kept, or None. Raises JournalUnavailable."""
         for waiting in itertools.chain.from_iterable(self._open.values()):
             subject = waiting.subject
-            if waiting.operation_id == operation_id and subject is not None and subject.account == account:
+            if waiting.operation_id == operation_id and subject is not None:
                 operation = Operation(
-                    id=operation_id, account=account, type=subject.type, targets=dict(subject.targets)
+                    id=operation_id,
+                    account=subject.account,
+                    region=subject.region,
+                    type=subject.type,
+                    targets=dict(subject.targets),
                 )
                 return KeptOperation(operation=operation, at_ms=submitted_ms(operation_id), failed=None, is_open=True)
-        return await self._journal.find_operation(account, operation_id)
+        return await self._journal.find_operation(operation_id)
 
     async def list_operations(self, wanted: OperationFilter, *, before: int | None, limit: int) -> list[KeptOperation]:
         """Return operations that are done and still kept, newest first. Raises JournalUnavailable."""

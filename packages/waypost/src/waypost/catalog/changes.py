@@ -160,6 +160,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     account: str
+    region: str
     type: str  # CREATE_NAMESPACE, REGISTER_INSTANCE, …
     targets: dict[str, str]  # NAMESPACE, SERVICE, INSTANCE → id
     namespace_id: str | None = None  # that it concerns, though its targets may not say so

@@ -144,6 +144,7 @@ class CreateNamespace:
         return Operation(
             id=operation_id,
             account=self.account,
+            region=self.region,
             type="CREATE_NAMESPACE",
             targets={} if namespace_id is None else {"NAMESPACE": namespace_id},
             namespace_id=namespace_id,
@@ -169,6 +170,7 @@ class DeleteNamespace:
         operation = Operation(
             id=operation_id,
             account=namespace.account,
+            region=namespace.region,
             type="DELETE_NAMESPACE",
             targets=targets,
             namespace_id=namespace.id,
@@ -353,7 +355,12 @@ def _instance_operation(type_: str, service: Service, instance_id: str, moment: 
     operation_id = moment.operation_id()
     targets = {"INSTANCE": instance_id, "SERVICE": service.id}
     return Operation(
-        id=operation_id, account=service.account, type=type_, targets=targets, namespace_id=service.namespace_id
+        id=operation_id,
+        account=service.account,
+        region=service.region,
+        type=type_,
+        targets=targets,
+        namespace_id=service.namespace_id,
     )
 
 

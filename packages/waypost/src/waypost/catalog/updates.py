@@ -47,6 +47,7 @@ class UpdateNamespace:
         operation = Operation(
             id=moment.operation_id(),
             account=namespace.account,
+            region=namespace.region,
             type="UPDATE_NAMESPACE",
             targets={"NAMESPACE": namespace.id},
             namespace_id=namespace.id,
@@ -86,6 +87,7 @@ class UpdateService:
         operation = Operation(
             id=moment.operation_id(),
             account=service.account,
+            region=service.region,
             type="UPDATE_SERVICE",
             targets={"SERVICE": service.id},
             namespace_id=namespace.id,

@@ -221,8 +221,8 @@ class Journal:
         except AWAY as error:
             raise JournalUnavailable(_words(error)) from error
 
-    async def find_operation(self, account: str, operation_id: str) -> KeptOperation | None:
-        """Return an operation of an account, or None if none is kept under this id.
+    async def find_operation(self, operation_id: str) -> KeptOperation | None:
+        """Return an operation, or None if none is kept under this id.
 
         :raises JournalUnavailable: the database does not answer.
         """
@@ -234,10 +234,7 @@ class Journal:
                 row = (await connection.execute(wanted)).one_or_none()
         except AWAY as error:
             raise JournalUnavailable(_words(error)) from error
-        if row is None:
-            return None
-        kept = KeptOperation.from_row(row)
-        return kept if kept.operation.account == account else None
+        return None if row is None else KeptOperation.from_row(row)
 
     async def list_operations(self, wanted: OperationFilter, *, before: int | None, limit: int) -> list[KeptOperation]:
         """Return the newest operations that are meant, of revisions under ``before``.

@@ -38,6 +38,7 @@ class OperationFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which operations are meant; None is no bound, and a set means one of its members."""
 
     account: str
+    region: str
     namespace_id: str | None = None
     service_id: str | None = None
     statuses: frozenset[str] | None = None
@@ -48,7 +49,7 @@ class OperationFilter(msgspec.Struct, frozen=True, kw_only=True):
         """Return the query for the newest ``limit`` of them, of revisions under ``before``."""
         columns = journal.c
         wanted = select(columns.revision, columns.at_ms, columns.operation, columns.change)
-        wanted = wanted.where(columns.operation_account == self.account)
+        wanted = wanted.where(columns.operation_account == self.account, columns.operation_region == self.region)
         if self.namespace_id is not None:
             wanted = wanted.where(columns.operation_namespace_id == self.namespace_id)
         if self.service_id is not None:
@@ -71,6 +72,7 @@ def operation_columns(operation: Operation | None, change: Change) -> dict[str, 
     return {
         "operation_id": operation.id,
         "operation_account": operation.account,
+        "operation_region": operation.region,
         "operation_type": operation.type,
         "operation_status": "FAIL" if isinstance(change, OperationFailed) else "SUCCESS",
         "operation_namespace_id": operation.namespace_id,
@@ -82,6 +84,7 @@ def operation_columns(operation: Operation | None, change: Change) -> dict[str, 
 _COLUMNS: Final = (
     "operation_id",
     "operation_account",
+    "operation_region",
     "operation_type",
     "operation_status",
     "operation_namespace_id",

@@ -44,6 +44,7 @@ journal: Final = Table(
     Column("instance_id", String(64)),
     Column("operation_id", String(64)),
     Column("operation_account", String(16)),
+    Column("operation_region", String(32)),
     Column("operation_type", String(32)),
     Column("operation_status", String(16)),  # SUCCESS, FAIL
     Column("operation_namespace_id", String(64)),

@@ -303,10 +303,13 @@ def test_what_is_not_there_has_its_own_error(
 def test_accounts_and_regions_do_not_see_each_other(
     shared_registry: Any, cloudmap: Any, account: str, namespace: str, service: str
 ) -> None:
-    cloudmap.register_instance(ServiceId=service, InstanceId="i-1", Attributes=ADDRESS)
+    operation = cloudmap.register_instance(ServiceId=service, InstanceId="i-1", Attributes=ADDRESS)["OperationId"]
     for other in (shared_registry.client(key=account, region="eu-west-1"), shared_registry.client(key="210987654321")):
         assert other.list_namespaces()["Namespaces"] == []
         assert other.list_services()["Services"] == []
+        assert other.list_operations()["Operations"] == []
+        for owner in ({}, {"OwnerAccount": account}):
+            assert code(refused(other.get_operation, OperationId=operation, **owner)) == "OperationNotFound"
         assert code(refused(other.get_namespace, Id=namespace)) == "NamespaceNotFound"
         assert code(refused(other.delete_namespace, Id=namespace)) == "NamespaceNotFound"
         assert code(refused(other.create_service, Name="mine", NamespaceId=namespace)) == "NamespaceNotFound"

@@ -80,7 +80,7 @@ async def test_rows_older_than_their_age_are_forgotten_and_the_state_stays(write
     kept = await writer.journal.history(service)
     assert [each.change.instance.id for each in kept if isinstance(each.change, InstanceRegistered)] == ["new"]
     assert set((await writer.journal.load()).entry_of[service].instances) == {"old", "new"}
-    assert await writer.journal.find_operation(OWN["account"], operation) is not None
+    assert await writer.journal.find_operation(operation) is not None
 
 
 async def test_no_more_rows_are_kept_than_asked_for(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from waypost.apis.access.keys import AccessKey
 from waypost.apis.access.rights import EVERYTHING, Rights
 from waypost.apis.cloudmap.errors import WireError
-from waypost.catalog.changes import Cause
+from waypost.catalog.changes import Cause, Operation
 from waypost.catalog.identifiers import resource_id
 from waypost.catalog.model import Namespace, Service
 
@@ -55,7 +55,7 @@ class Caller:
         words = f"User: {who} is not authorized to perform: servicediscovery:{self.cause.call}: the access key may not"
         return WireError("AccessDeniedException", f"{words} {verb} the namespace '{name}'.")
 
-    def owns(self, resource: Namespace | Service) -> bool:
+    def owns(self, resource: Namespace | Service | Operation) -> bool:
         """Whether a resource is of the caller's account and region: others do not exist for it."""
         return (resource.account, resource.region) == (self.account, self.region)
 

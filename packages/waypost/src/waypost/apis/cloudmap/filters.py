@@ -123,6 +123,7 @@ def operation_filter(caller: Caller, input_: Input) -> OperationFilter | None:
         return None
     return OperationFilter(
         account=caller.account,
+        region=caller.region,
         namespace_id=next(iter(sets.get("NAMESPACE_ID", ())), None),
         service_id=next(iter(sets.get("SERVICE_ID", ())), None),
         statuses=sets.get("STATUS"),

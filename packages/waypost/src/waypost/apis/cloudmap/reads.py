@@ -50,8 +50,9 @@ class Reads:
 
     async def get_operation(self, caller: Caller, input_: Input) -> Output:
         operation_id = input_["OperationId"]
-        kept = await self._registry.find_operation(input_.get("OwnerAccount", caller.account), operation_id)
-        if kept is None:
+        kept = await self._registry.find_operation(operation_id)
+        elsewhere = input_.get("OwnerAccount", caller.account) != caller.account
+        if kept is None or elsewhere or not caller.owns(kept.operation):
             raise OperationNotFound(f"Operation not found: {operation_id}")
         return {"Operation": operation_view(kept)}
 

@@ -56,7 +56,7 @@ class Writes:
             tags=_tags(input_),
         )
         key = (caller.account, caller.region, type_, command.vpc or "", command.name.lower())
-        subject = OperationSubject(key=key, account=caller.account, type="CREATE_NAMESPACE", targets={})
+        subject = _subject(caller, "CREATE_NAMESPACE", key)
         return {"OperationId": await self._registry.submit(command, caller.cause, subject=subject)}
 
     async def update_http_namespace(self, caller: Caller, input_: Input) -> Output:
@@ -200,8 +200,14 @@ class Writes:
         return service_id
 
 
-def _subject(caller: Caller, type_: str, **targets: str) -> OperationSubject:
-    return OperationSubject(key=tuple(targets.values()), account=caller.account, type=type_, targets=targets)
+def _subject(caller: Caller, type_: str, key: tuple[str, ...] = (), **targets: str) -> OperationSubject:
+    return OperationSubject(
+        key=key or tuple(targets.values()),
+        account=caller.account,
+        region=caller.region,
+        type=type_,
+        targets=targets,
+    )
 
 
 def _soa_ttl_s(input_: Input) -> int | None:
