@@ -116,6 +116,7 @@ class Registry:
         self._open: dict[tuple[str, ...], list[_Waiting]] = {}  # resource → what is under way on it, in order
         self.journal_away = False  # the last batch found no database
         self._journal, self._followers, self._ids, self._clock = journal, followers, ids, clock
+        self._reached_at = time.monotonic()
         self._writing = asyncio.Lock()
         self._told: Sequence[Listener] = (followers, *listeners)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING)
@@ -207,6 +208,11 @@ class Registry:
                     waiting.taken = True
                 await self._carry_out(wanted, following)
 
+    @property
+    def age_s(self) -> float:
+        """The seconds for which others may have written without being heard of here; 0 where nobody else writes."""
+        return time.monotonic() - self._reached_at if self._journal.shared else 0.0
+
     async def follow(self) -> None:
         """Take in what other registries write to the same database, until cancelled. A ring wakes it, a poll too."""
         if not self._journal.shared:
@@ -230,6 +236,7 @@ class Registry:
             async with self._writing:  # what a batch is decided on must stay
                 await self._load_anew(lost)
         else:
+            self._reached_at = time.monotonic()
             if catalog is self.catalog:
                 self._take_in(committed)
 
@@ -270,6 +277,7 @@ class Registry:
             if recorded:
                 await pen.append(recorded, draft)
         self.transactions += 1
+        self._reached_at = time.monotonic()
         self._take_in(recorded)
         return outcomes
 

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import os
 import random
+import resource
 import sys
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -97,7 +98,9 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
             relax=settings.relax,
         )
         calls = Calls(rates, account=settings.account)
-        routes = registry_routes(registry, care, journal, watches, RegistryMetrics(registry, feed, care), calls)
+        routes = registry_routes(
+            registry, care, journal, watches, RegistryMetrics(registry, feed, care, watches), calls
+        )
         app = Door(build_app(endpoint, routes), hosts=Hosts(settings.hosts), keys=keys, bodies=LARGE_BODIES)
         server = uvicorn.Server(_uvicorn_config(app))
         feed_server = await feed.listen(settings.feed)
@@ -165,6 +168,8 @@ def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
 
 def main() -> None:
     """Run the registry's process."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection and each watch is one
     try:
         run_component(run_registry(RegistrySettings.from_environment(os.environ), os.environ))
     except (JournalUnavailable, OpenToAll, SettingInvalid) as error:

@@ -11,6 +11,7 @@ from waypost.catalog.selection import select_answerable
 from waypost.followers import FeedServer
 from waypost.health.care import Care
 from waypost.registry import Registry
+from waypost.watches import Watches
 
 __all__ = ["MEDIA_TYPE", "RegistryMetrics"]
 
@@ -22,8 +23,8 @@ Metric = GaugeMetricFamily | CounterMetricFamily
 class RegistryMetrics:
     """The metrics of one registry."""
 
-    def __init__(self, registry: Registry, feed: FeedServer, care: Care) -> None:
-        self._registry, self._feed, self._care = registry, feed, care
+    def __init__(self, registry: Registry, feed: FeedServer, care: Care, watches: Watches) -> None:
+        self._registry, self._feed, self._care, self._watches = registry, feed, care, watches
         self._collectors = CollectorRegistry()
         self._collectors.register(self)
 
@@ -42,6 +43,10 @@ class RegistryMetrics:
         yield CounterMetricFamily("waypost_transactions", "Transactions of the journal.", self._registry.transactions)
         yield CounterMetricFamily(
             "waypost_unconfirmed_writes", "Writes answered without the nameserver's word.", self._feed.unconfirmed
+        )
+        yield GaugeMetricFamily("waypost_watches", "Clients that watch a service.", self._watches.count)
+        yield GaugeMetricFamily(
+            "waypost_age_seconds", "For how long other registries may have written unheard.", self._registry.age_s
         )
         yield from self._health(catalog)
 

@@ -137,6 +137,9 @@ async def _through_an_outage(line: Line, registry: Any) -> None:
         found = await asyncio.to_thread(cloudmap.discover_instances, NamespaceName="n", ServiceName="web")
         assert [each["InstanceId"] for each in found["Instances"]] == ["i-1"]
         assert (await asyncio.to_thread(_get, registry, "/health"))[0] == 200
+    metrics = (await asyncio.to_thread(_get, registry, "/metrics"))[2]
+    assert b"\nwaypost_watches 1.0\n" in metrics
+    assert b"\nwaypost_age_seconds " in metrics
 
     line.mend()
     await until_written(cloudmap.register_instance, **{**one, "InstanceId": "i-3"})
