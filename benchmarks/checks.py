@@ -13,6 +13,8 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from multiprocessing.connection import Connection
 
 import psutil
@@ -60,34 +62,55 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def measure(port: int, served: Connection, *, targets: int, interval_s: float, seconds: float) -> None:
-    """Run a prober and print what it costs."""
+@contextmanager
+def serving_targets() -> Iterator[tuple[int, Connection]]:
+    """Serve targets in a process of their own; yield their port, and a pipe on which each line asks for the count."""
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.get_context("fork").Process(target=serve_targets, args=(theirs,))
+    server.start()
+    theirs.close()
+    try:
+        yield ours.recv(), ours
+    finally:
+        server.terminate()
+        server.join()
+
+
+@asynccontextmanager
+async def checking(port: int, *, targets: int, interval_s: float) -> AsyncIterator[tuple[psutil.Process, list[News]]]:
+    """Run a prober that checks that many targets; yield its process and its news once every connection is open."""
     link = ProberLink()
     news: list[News] = []
     with await link.connect() as line:
-        prober = subprocess.Popen(  # noqa: ASYNC220  nothing else runs here yet
+        prober = subprocess.Popen(  # noqa: ASYNC220  it takes a moment, and nothing waits
             [sys.executable, "-m", "waypost.health"],
             env={**os.environ, "WAYPOST_PROBER_FD": str(line.fileno())},
             pass_fds=(line.fileno(),),
         )
     try:
-        for _ in range(targets):
-            link.watch(
-                Watch(
-                    number=0,
-                    address="127.0.0.1",
-                    port=port,
-                    path=f"/{_}",  # the checks' instants are a hash of it
-                    interval_ms=round(interval_s * 1000),
-                    timeout_ms=1000,
-                    rise=1,
-                    fall=2,
-                    healthy=True,
-                ),
-                news.append,
+        for number in range(targets):
+            watch = Watch(
+                number=0,
+                address="127.0.0.1",
+                port=port,
+                path=f"/{number}",  # the checks' instants are a hash of it
+                interval_ms=round(interval_s * 1000),
+                timeout_ms=1000,
+                rise=1,
+                fall=2,
+                healthy=True,
             )
-        await asyncio.sleep(interval_s + 2)  # every connection is open
-        process = psutil.Process(prober.pid)
+            link.watch(watch, news.append)
+        await asyncio.sleep(interval_s + 2)
+        yield psutil.Process(prober.pid), news
+    finally:
+        link.close()
+        await asyncio.to_thread(prober.wait, 10)
+
+
+async def measure(port: int, served: Connection, *, targets: int, interval_s: float, seconds: float) -> None:
+    """Run a prober and print what it costs."""
+    async with checking(port, targets=targets, interval_s=interval_s) as (process, news):
         served.send("count")
         before, cpu, began = served.recv(), process.cpu_times(), time.monotonic()
         await asyncio.sleep(seconds)
@@ -100,9 +123,6 @@ async def measure(port: int, served: Connection, *, targets: int, interval_s: fl
             f"{100 * used / took:.1f} % of one core, {1e6 * used / checks:.0f} us each, "
             f"{process.memory_info().rss / 2**20:.0f} MiB, {len(news)} changes"
         )
-    finally:
-        link.close()
-        await asyncio.to_thread(prober.wait, 10)
 
 
 def main() -> None:
@@ -113,23 +133,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0)
     options = parser.parse_args()
     raise_descriptor_limit()
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("fork").Process(target=serve_targets, args=(theirs,))
-    server.start()
-    theirs.close()
-    try:
-        uvloop.run(
-            measure(
-                ours.recv(),
-                ours,
-                targets=options.targets,
-                interval_s=options.interval_s,
-                seconds=options.seconds,
-            )
-        )
-    finally:
-        server.terminate()
-        server.join()
+    with serving_targets() as (port, served):
+        work = measure(port, served, targets=options.targets, interval_s=options.interval_s, seconds=options.seconds)
+        uvloop.run(work)
 
 
 if __name__ == "__main__":
