@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from waypost.catalog.index import Catalog
-from waypost.catalog.selection import select_answerable
+from waypost.catalog.selection import is_guarded
 from waypost.followers import FeedServer
 from waypost.health.care import Care
 from waypost.registry import Registry
@@ -52,16 +52,9 @@ class RegistryMetrics:
 
     def _health(self, catalog: Catalog) -> Iterator[Metric]:
         care = self._care
-        selections = [
-            select_answerable(entry.instances.values(), fail_open=entry.service.fails_open)
-            for entry in catalog.entry_of.values()
-        ]
-        guarded = sum(selection.guarded for selection in selections)
-        drained = sum(
-            1 for entry in catalog.entry_of.values() for instance in entry.instances.values() if instance.drain
-        )
+        guarded = sum(is_guarded(entry.instances.values(), entry.service) for entry in catalog.entry_of.values())
         yield GaugeMetricFamily("waypost_guarded_services", "Services that answer sick instances.", guarded)
-        yield GaugeMetricFamily("waypost_drained_instances", "Instances that are drained.", drained)
+        yield GaugeMetricFamily("waypost_drained_instances", "Instances that are drained.", care.drained)
         yield GaugeMetricFamily("waypost_leases", "Instances with a lease.", care.leases)
         yield GaugeMetricFamily("waypost_checked_instances", "Instances that are checked actively.", care.checked)
         doubting = GaugeMetricFamily("waypost_doubting", "1 while it takes a mass failure for its own.", labels=["who"])

@@ -199,7 +199,8 @@ class Instance(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """The seconds within which it must be renewed, or None if nobody promised to: its attribute WAYPOST_LEASE."""
         if b'"WAYPOST_LEASE"' not in self.attributes:
             return None
-        return int(decode_attributes(self.attributes)[LEASE])
+        seconds = decode_attributes(self.attributes).get(LEASE, "")
+        return int(seconds) if seconds.isascii() and seconds.isdigit() else None
 
     @property
     def supervised(self) -> bool:

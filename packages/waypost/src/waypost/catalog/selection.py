@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from waypost.catalog.model import Instance
+from waypost.catalog.model import Instance, Service
 
-__all__ = ["Selection", "select_answerable"]
+__all__ = ["Selection", "is_guarded", "select_answerable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +31,16 @@ def select_answerable(instances: Iterable[Instance], *, fail_open: bool = True) 
         return Selection(healthy, guarded=False)
     spared = tuple(instance for instance in present if instance.proven and not instance.supervised)
     return Selection(spared, guarded=bool(spared))
+
+
+def is_guarded(instances: Iterable[Instance], service: Service) -> bool:
+    """Tell whether a service answers sick instances for want of others; soon told where the first one is well."""
+    if not service.fails_open:
+        return False
+    spared = False
+    for instance in instances:
+        if instance.drain is None:
+            if instance.well:
+                return False
+            spared = spared or (instance.proven and not instance.supervised)
+    return spared

@@ -60,6 +60,11 @@ class Care:
         return self._upkeep.leases
 
     @property
+    def drained(self) -> int:
+        """How many instances are drained."""
+        return self._upkeep.drained
+
+    @property
     def leases_doubted(self) -> bool:
         """Whether over half of all leases lapsed at once, so that the registry takes the fault for its own."""
         return self._upkeep.doubting

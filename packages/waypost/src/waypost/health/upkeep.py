@@ -61,6 +61,7 @@ class Upkeep:
         self._leases = Leases()
         self._catalog = Catalog()
         self._unwell: dict[Key, float] = {}  # by failed checks: since when
+        self._drained: set[Key] = set()
         self._drains: dict[Key, tuple[float, Drain]] = {}  # those that end by themselves: when
         self._drains_due: list[tuple[float, Key]] = []
         self._looked_at: float | None = None
@@ -74,13 +75,21 @@ class Upkeep:
         """How many leases are kept."""
         return len(self._leases)
 
+    @property
+    def drained(self) -> int:
+        """How many instances are drained."""
+        return len(self._drained)
+
     def load(self, catalog: Catalog, *, now: float, now_ms: int) -> None:
         """Begin with a whole catalog: every lease has a full fresh period."""
         self._catalog = catalog
         self._leases, self._unwell, self._drains, self._drains_due = Leases(), {}, {}, []
+        self._drained = set()
         for entry in catalog.entry_of.values():
+            checked = entry.service.health_check is not None
             for instance in entry.instances.values():
-                self._begin(instance, now=now, now_ms=now_ms)
+                if checked or instance.drain is not None or instance.lease_s is not None:
+                    self._begin(instance, now=now, now_ms=now_ms)
 
     def follow(self, change: Change, *, now: float, now_ms: int) -> None:
         """Take in what was committed, with the catalog after it."""
@@ -213,6 +222,7 @@ class Upkeep:
         self._leases.drop(key)
         self._unwell.pop(key, None)
         self._drains.pop(key, None)
+        self._drained.discard(key)
 
     def _follow_instance(self, key: Key, change: InstanceChanged, *, now: float, now_ms: int) -> None:
         instance = self._catalog.get_instance(*key)
@@ -237,6 +247,7 @@ class Upkeep:
 
     def _note_drain(self, key: Key, drain: Drain | None, *, now: float, now_ms: int) -> None:
         self._drains.pop(key, None)
+        (self._drained.discard if drain is None else self._drained.add)(key)
         if drain is not None and drain.until_ms is not None:
             ends = now + (drain.until_ms - now_ms) / 1000
             self._drains[key] = (ends, drain)
