@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 
 from waypost.catalog.changes import (
     Change,
+    DrainBegan,
+    DrainEnded,
     HealthChanged,
     InstanceDeregistered,
     InstanceRegistered,
+    LeaseLapsed,
+    LeaseRenewed,
     NamespaceCreated,
     NamespaceDeleted,
     ServiceCreated,
@@ -125,6 +129,10 @@ class History:
 
     def health(self, service_id: str, instance_id: str, health: Health) -> str:
         return self._happened(instance_id, HealthChanged(service_id, instance_id, health))
+
+    def withheld(self, change: DrainBegan | DrainEnded | LeaseLapsed | LeaseRenewed) -> str:
+        """Note that an instance is no longer handed out, or is again."""
+        return self._happened(change.instance_id, change)
 
     def deregister(self, service_id: str, instance_id: str) -> str:
         return self._happened(instance_id, InstanceDeregistered(service_id, instance_id))

@@ -6,7 +6,8 @@ import dns.flags
 import dns.message
 import pytest
 
-from waypost.catalog.model import Health, NamespaceType
+from waypost.catalog.changes import DrainBegan, DrainEnded, LeaseLapsed, LeaseRenewed
+from waypost.catalog.model import Drain, Health, NamespaceType
 from waypost.nameserver.answerer import Answerer
 from waypost.nameserver.messages import Transport
 
@@ -225,6 +226,32 @@ def test_a_sick_instance_leaves_the_answer_and_comes_back() -> None:
     history.health(service, "2", Health.HEALTHY)
     answerer.apply(history.since(5))
     assert ask(answerer, "web.example.internal A").answer == WEB
+
+
+def test_a_drained_instance_and_one_whose_lease_lapsed_leave_the_answer_and_come_back() -> None:
+    history = History()
+    service = history.service(history.namespace(ZONE), "web", "A 2")
+    history.instance(service, "1", ipv4="192.0.2.1")
+    history.instance(service, "2", ipv4="192.0.2.2")
+    answerer = answerer_of(history)
+    drain = Drain(until_ms=None, reason="new disk")
+    for leaves, comes_back in (
+        (DrainBegan(service, "2", drain), DrainEnded(service, "2")),
+        (LeaseLapsed(service, "2"), LeaseRenewed(service, "2")),
+    ):
+        for change, answer in ((leaves, WEB[:1]), (comes_back, WEB)):
+            before = history.catalog.revision
+            history.withheld(change)
+            answerer.apply(history.since(before))
+            assert ask(answerer, "web.example.internal A").answer == answer
+
+
+def test_when_all_are_drained_nobody_is_answered() -> None:
+    history = History()
+    service = history.service(history.namespace(ZONE), "web", "A 2")
+    history.instance(service, "1", ipv4="192.0.2.1")
+    history.withheld(DrainBegan(service, "1", Drain(until_ms=None, reason="")))
+    assert ask(answerer_of(history), "web.example.internal A").rcode == "NXDOMAIN"
 
 
 def test_the_last_deregistration_takes_the_name_and_its_parents_away() -> None:
