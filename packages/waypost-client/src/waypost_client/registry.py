@@ -191,7 +191,7 @@ class RegistryClient:
                     now=datetime.now(UTC),
                 )
             reply = await self._http.request(method, url, headers=dict(headers), content=body)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, KeyError, ValueError) as error:  # the latter: credentials that are none
             raise RegistryAway(call, str(error) or type(error).__name__) from error
         try:
             answer = json.loads(reply.content or b"{}")

@@ -33,6 +33,12 @@ TOGETHER: Final = 512  # commands that are given at a time
 log = structlog.get_logger()
 
 
+def _since_boot() -> float:
+    """Return a monotonic clock's seconds that go on while the machine sleeps, so that a sleep is seen as a pause."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux has it
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 class Care:
     """Looks after the instances of one registry. Give it to the registry as a listener, then run it."""
 
@@ -42,7 +48,7 @@ class Care:
         reach: CheckReach,
         chance: random.Random,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = _since_boot,
         wall: Callable[[], int] = now_ms,
     ) -> None:
         self.prober_doubts: Doubting | None = None
