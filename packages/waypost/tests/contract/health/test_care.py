@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
 from waypost.journal import Journal
@@ -270,9 +271,27 @@ async def test_checks_go_on_after_the_registry_was_killed(relaxed: RegistryProce
             service = checked_service(relaxed)
             service.register("i-1", "127.0.0.1", AWS_INSTANCE_PORT=str(port))
             eventually(lambda: target.asked > 0)
+            (prober,) = psutil.Process(relaxed.process.pid).children()
             relaxed.kill()
+            prober.wait(10)  # it does not outlive its registry
             target.status = 500
             relaxed.start()
+            eventually(lambda: service.health("i-1") == "UNHEALTHY")
+
+        await asyncio.to_thread(drive)
+
+
+async def test_a_killed_prober_is_replaced(relaxed: RegistryProcess, listening: Listening) -> None:
+    target = Target()
+    async with listening(target.serve) as port:
+
+        def drive() -> None:
+            service = checked_service(relaxed)
+            service.register("i-1", "127.0.0.1", AWS_INSTANCE_PORT=str(port))
+            eventually(lambda: target.asked > 0)
+            (prober,) = psutil.Process(relaxed.process.pid).children()
+            prober.kill()
+            target.status = 500
             eventually(lambda: service.health("i-1") == "UNHEALTHY")
 
         await asyncio.to_thread(drive)
