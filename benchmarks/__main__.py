@@ -29,10 +29,12 @@ def _one(measure: Callable[..., Row]) -> Callable[..., list[Row]]:
 
 
 def _checks(folder: Path, *, rounds: int, seconds: float) -> list[Row]:
-    """Have the prober measured, which has no peer: its module prints what it found."""
-    command = [sys.executable, "-m", "benchmarks.checks", "--seconds", str(rounds * seconds)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return [Row("checks", "a prober by itself", (), notes=done.stdout.splitlines())]
+    """Have the prober measured, which has no peer: its modules print what they found."""
+    notes: list[str] = []
+    for module, *options in (("benchmarks.checks", "--seconds", str(rounds * seconds)), ("benchmarks.check_delays",)):
+        command = [sys.executable, "-m", module, *options]
+        notes += subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    return [Row("checks", "a prober by itself, and beside DNS", (), notes=notes)]
 
 
 ROWS: Final[Mapping[str, Callable[..., list[Row]]]] = {
