@@ -60,7 +60,7 @@ def deploy(
     """
     from waypost.cli.outcome import exit_code_of
     from waypost.cli.remote import run_request
-    from waypost.tasks.control import Deploy
+    from waypost.tasks.requests import Deploy
 
     request = Deploy(tuple(services or ()))
     sys.exit(exit_code_of(run_request(state_dir, request, as_json=output is Output.JSON)))
@@ -77,7 +77,7 @@ def scale(
     """
     from waypost.cli.outcome import exit_code_of
     from waypost.cli.remote import run_request
-    from waypost.tasks.control import Scale
+    from waypost.tasks.requests import Scale
 
     wanted = dict(_parse_count(each) for each in counts)
     sys.exit(exit_code_of(run_request(state_dir, Scale(wanted), as_json=output is Output.JSON)))
@@ -91,7 +91,7 @@ def restart(
     """Replace tasks by new ones of the same kind, without a request being lost. Example: waypost restart worker"""
     from waypost.cli.outcome import exit_code_of
     from waypost.cli.remote import run_request
-    from waypost.tasks.control import Restart
+    from waypost.tasks.requests import Restart
 
     sys.exit(exit_code_of(run_request(state_dir, Restart(target), as_json=output is Output.JSON)))
 
@@ -104,7 +104,7 @@ def job(
     """Run a job of the manifest once more, and wait for its end. Example: waypost job migrate"""
     from waypost.cli.outcome import exit_code_of
     from waypost.cli.remote import run_request
-    from waypost.tasks.control import RunJob
+    from waypost.tasks.requests import RunJob
 
     sys.exit(exit_code_of(run_request(state_dir, RunJob(name), as_json=output is Output.JSON)))
 

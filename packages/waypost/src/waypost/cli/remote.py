@@ -13,10 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as ProgressBars
 from rich.table import Table
 
-from waypost.tasks.control import (
+from waypost.tasks.requests import (
     Deploy,
     Done,
     ListTasks,
+    Progress,
     Restart,
     RunJob,
     Scale,
@@ -26,7 +27,6 @@ from waypost.tasks.control import (
     Tasks,
     ask,
 )
-from waypost.tasks.rolling import Progress
 
 __all__ = ["print_json", "print_table", "print_tasks", "run_request", "stop_tasks"]
 

@@ -1,7 +1,7 @@
-"""How the commands speak to a running platform: a Unix socket in its state directory.
+"""The platform's end of its control socket: what the commands ask for is done, and answered.
 
-One JSON object a line: a request, then news of its progress, then its answer. Whoever may open the socket (mode 0600)
-may do everything. A request is seen through, also when whoever made it goes away.
+Whoever may open the socket (mode 0600) may do everything. A request is seen through, also when whoever made it goes
+away.
 """
 
 import asyncio
@@ -13,131 +13,32 @@ from typing import Final
 
 import msgspec
 
-from waypost.tasks.deploys import Deployed, Deploys
+from waypost.tasks.deploys import Deploys
 from waypost.tasks.errors import PlatformError
-from waypost.tasks.rolling import Progress
+from waypost.tasks.requests import (
+    Answer,
+    Deploy,
+    Deployed,
+    Done,
+    ListTasks,
+    Progress,
+    Refused,
+    Restart,
+    RunJob,
+    Scale,
+    Stopped,
+    StopTasks,
+    TaskRow,
+    Tasks,
+    decode_request,
+    encode_line,
+)
 from waypost.tasks.states import TaskState
 from waypost.tasks.supervisor import Supervisor
 
-__all__ = [
-    "Deploy",
-    "Done",
-    "ListTasks",
-    "NotPossible",
-    "NotRunning",
-    "Restart",
-    "RunJob",
-    "Scale",
-    "StopTasks",
-    "Stopped",
-    "TaskRow",
-    "Tasks",
-    "ask",
-    "rows",
-    "serve_control",
-]
+__all__ = ["rows", "serve_control"]
 
 CRASH_LOOP: Final = "crash loop"
-LINE_MOST: Final = 1 << 22  # octets of an answer; a thousand tasks are a tenth of it
-
-
-class ListTasks(msgspec.Struct, frozen=True, tag="tasks"):
-    """Which tasks are there?"""
-
-
-class StopTasks(msgspec.Struct, frozen=True, tag="stop"):
-    """Stop a service's tasks, or one task."""
-
-    target: str
-
-
-class Deploy(msgspec.Struct, frozen=True, tag="deploy"):
-    """Bring the manifest into force, or these services and jobs of it."""
-
-    only: tuple[str, ...] = ()
-
-
-class Scale(msgspec.Struct, frozen=True, tag="scale"):
-    """Have so many tasks of each service."""
-
-    counts: dict[str, int]
-
-
-class Restart(msgspec.Struct, frozen=True, tag="restart"):
-    """Replace a service's tasks, or one task."""
-
-    target: str
-
-
-class RunJob(msgspec.Struct, frozen=True, tag="job"):
-    """Run a job of the manifest."""
-
-    name: str
-
-
-class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One task."""
-
-    service: str
-    instance: str
-    address: str  # address:port
-    pid: int | None
-    state: str
-    restarts: int
-    why: str = ""  # it is unhealthy, leaves, or ended again and again
-    last_lines: str = ""  # what it printed before it ended again and again
-
-
-class Tasks(msgspec.Struct, frozen=True, tag="tasks"):
-    """All of them."""
-
-    tasks: list[TaskRow]
-
-
-class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
-    """Their processes are gone."""
-
-    instances: list[str]
-
-
-class Done(msgspec.Struct, frozen=True, tag="done"):
-    """What became of each service."""
-
-    services: list[Deployed]
-
-
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """It cannot be done, or has failed."""
-
-    problem: str
-    mend: str
-    log_tail: str
-    exit_code: int
-
-
-Request = ListTasks | StopTasks | Deploy | Scale | Restart | RunJob
-Answer = Tasks | Stopped | Done
-
-_encoder: Final = msgspec.json.Encoder()
-_request_decoder: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
-_answer_decoder: Final[msgspec.json.Decoder[Answer | Refused | Progress]] = msgspec.json.Decoder(
-    Answer | Refused | Progress
-)
-
-
-class NotRunning(PlatformError):
-    """No platform answers in that state directory."""
-
-    exit_code = 6
-
-
-class NotPossible(PlatformError):
-    """A platform runs, and cannot do what it was asked to, or has failed at it."""
-
-    def __init__(self, problem: str, mend: str, log_tail: str = "", code: int = 1) -> None:
-        super().__init__(problem, mend, log_tail)
-        self.args = (problem, mend, log_tail, code)
-        self.exit_code = code
 
 
 def rows(supervisor: Supervisor) -> list[TaskRow]:
@@ -185,7 +86,7 @@ async def serve_control(path: Path, supervisor: Supervisor, deploys: Deploys) ->
 
         def say(what: Answer | Refused | Progress) -> None:
             if not writer.is_closing():
-                writer.write(_encoder.encode(what) + b"\n")
+                writer.write(encode_line(what))
 
         try:
             say(await _answer(await reader.readline(), supervisor, deploys, say))
@@ -213,34 +114,11 @@ async def serve_control(path: Path, supervisor: Supervisor, deploys: Deploys) ->
         path.unlink(missing_ok=True)
 
 
-async def ask(path: Path, request: Request, *, hear: Callable[[Progress], None] = lambda _: None) -> Answer:
-    """Return a running platform's answer; ``hear`` gets the news on the way. It takes as long as tasks drain.
-
-    :raises NotRunning: there is none, or it ends before it answers.
-    :raises NotPossible: it cannot do that, or has failed at it.
-    """
-    try:
-        reader, writer = await asyncio.open_unix_connection(path, limit=LINE_MOST)
-        writer.write(_encoder.encode(request) + b"\n")
-        while isinstance(answer := _answer_decoder.decode(await reader.readline()), Progress):
-            hear(answer)
-        writer.close()
-    except (FileNotFoundError, ConnectionRefusedError, PermissionError) as exc:
-        raise NotRunning(
-            f"no platform runs in {path.parent}", "start one with waypost up, or give --state-dir"
-        ) from exc
-    except (OSError, ValueError) as exc:  # also a line that is cut off
-        raise NotRunning("the platform ended before it answered", "look at its output") from exc
-    if isinstance(answer, Refused):
-        raise NotPossible(answer.problem, answer.mend, answer.log_tail, answer.exit_code)
-    return answer
-
-
 async def _answer(
     line: bytes, supervisor: Supervisor, deploys: Deploys, tell: Callable[[Progress], None]
 ) -> Answer | Refused:
     try:
-        request = _request_decoder.decode(line)
+        request = decode_request(line)
     except msgspec.DecodeError as exc:
         return Refused(str(exc), "use the waypost of the same version", "", 2)
     try:

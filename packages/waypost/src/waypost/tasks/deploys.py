@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from graphlib import TopologicalSorter
 
-import msgspec
 import structlog
 
 from waypost.tasks.answers import Answers
@@ -18,11 +17,12 @@ from waypost.tasks.jobs import run_job
 from waypost.tasks.manifest import JobSpec, Manifest, ServiceSpec
 from waypost.tasks.registrar import until_answered
 from waypost.tasks.registry_errors import RegistryRefused
-from waypost.tasks.rolling import CannotRoll, NewVersionFailed, Progress, Roll
+from waypost.tasks.requests import Deployed, Progress
+from waypost.tasks.rolling import CannotRoll, NewVersionFailed, Roll
 from waypost.tasks.slots import Slot
 from waypost.tasks.supervisor import NoSuchTask, Supervisor
 
-__all__ = ["Busy", "DeployFailed", "Deployed", "Deploys"]
+__all__ = ["Busy", "DeployFailed", "Deploys"]
 
 log = structlog.get_logger()
 
@@ -37,14 +37,6 @@ class Busy(PlatformError):
 
 class DeployFailed(PlatformError):
     """The new version did not come up, and the old one is in force again; or nothing was changed at all."""
-
-
-class Deployed(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one service or job."""
-
-    service: str
-    what: str  # deployed, unchanged, removed, scaled, restarted, done (a job)
-    count: int  # tasks wanted
 
 
 class Deploys:

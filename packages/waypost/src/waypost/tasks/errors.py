@@ -9,8 +9,8 @@
     ├── DeployFailed        exit 1   the new version was rolled back (waypost.tasks.deploys)
     ├── Busy                exit 5   something else is being done with the service (waypost.tasks.deploys)
     ├── NoSuchTask          exit 3   no service, job or task has that name or id (waypost.tasks.supervisor)
-    ├── NotRunning          exit 6   no platform answers (waypost.tasks.control)
-    └── NotPossible                  what a running platform has answered, with its exit code (waypost.tasks.control)
+    ├── NotRunning          exit 6   no platform answers (waypost.tasks.requests)
+    └── NotPossible                  what a running platform has answered, with its exit code (waypost.tasks.requests)
 
 Each is one line: what is wrong, then how to mend it.
 """

@@ -8,35 +8,22 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
-import msgspec
 import structlog
 
 from waypost.tasks.answers import Answers
 from waypost.tasks.errors import PlatformError
 from waypost.tasks.manifest import ServiceSpec
+from waypost.tasks.requests import Progress
 from waypost.tasks.rolls import Standing, Step, bounds, is_done, next_step
 from waypost.tasks.slots import Slot
 from waypost.tasks.task_life import TaskLife
 
-__all__ = ["CannotRoll", "Interrupted", "NewVersionFailed", "Progress", "Roll"]
+__all__ = ["CannotRoll", "Interrupted", "NewVersionFailed", "Roll"]
 
 log = structlog.get_logger()
 
 LOOK_S: Final = 0.05  # between looks at how far it has come
 ANSWERED_S: Final = 30.0  # for a registered task to be answered by DNS
-
-
-class Progress(msgspec.Struct, frozen=True, tag="progress", kw_only=True):
-    """How far one service's roll has come."""
-
-    service: str
-    doing: Literal["rolling", "rolling back"]
-    want: int
-    started: int  # new tasks
-    answered: int  # of those
-    old: int  # not asked to stop yet
-    leaving: int
-    words: str = ""  # what went wrong last
 
 
 class CannotRoll(PlatformError):

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from waypost.tasks.control import TaskRow
+from waypost.tasks.requests import TaskRow
 from waypost.tasks.state_file import write_atomically
 
 __all__ = ["RunFile", "RunState"]

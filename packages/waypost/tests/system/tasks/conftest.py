@@ -24,7 +24,7 @@ from botocore.config import Config
 ECHO_TASK = Path(__file__).parents[2] / "echo_task.py"
 WAYPOST = Path(sys.executable).with_name("waypost")
 NETWORKS = itertools.count()
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def eventually(condition: Callable[[], Any], *, within_s: float = PATIENCE_S, what: str = "") -> Any:
@@ -85,7 +85,7 @@ class Platform:
     def up(self, manifest: str, *flags: str, **environment: str) -> None:
         """Start ``waypost up`` and return once it is ready."""
         process = self.spawn(manifest, *flags, **environment)
-        eventually(lambda: "\nready" in self.output or process.poll() is not None, within_s=50, what="ready")
+        eventually(lambda: "\nready" in self.output or process.poll() is not None, what="ready")
         assert process.poll() is None, self.output
 
     def signal(self, number: signal.Signals) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from waypost.promise import read_events, violations
 
+pytestmark = pytest.mark.timeout(240)  # seconds; much of it is for a machine that is busy
 Echo = Callable[..., str]
 HEAD = 'namespace = "example.test"\n'
 
