@@ -15,7 +15,7 @@ from waypost_client.endpoint import Endpoint
 
 __all__ = ["Ejections"]
 
-MOST_RECORDS: Final = 1024  # beyond, those whose hold is over are forgotten
+MOST_RECORDS: Final = 1024  # beyond, the oldest is forgotten
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Ejections:
         """
         record = self._records.get(endpoint)
         if record is None:
-            self._make_room(now)
+            self._make_room()
             record = self._records[endpoint] = _Record()
         if now < record.until:  # sent before it was ejected: nothing new
             return None
@@ -100,8 +100,6 @@ class Ejections:
     def _is_proven_dead(self, endpoint: Endpoint, now: float, under_way: Callable[[Endpoint], int]) -> bool:
         return not self._is_well(endpoint, now, under_way) and self._records[endpoint].proven
 
-    def _make_room(self, now: float) -> None:
+    def _make_room(self) -> None:
         if len(self._records) >= MOST_RECORDS:
-            self._records = {each: record for each, record in self._records.items() if now < record.until}
-        if len(self._records) >= MOST_RECORDS:
-            self._records.pop(next(iter(self._records)))
+            del self._records[next(iter(self._records))]
