@@ -1,6 +1,7 @@
 """Listens for clients, bounds their number and their time, and ends without dropping a request."""
 
 import asyncio
+import itertools
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ __all__ = ["CONNECTIONS", "serve"]
 
 BACKLOG: Final = 1024
 CHECK_S: Final = 0.25  # seconds between two looks at the clock of each connection
+TURNS: Final = 16  # in which all are looked at, so that thousands of them do not hold up the others
 GRACE_S: Final = 10.0  # seconds that requests under way have to end once the server stops
 CONNECTIONS: Final = 4096
 
@@ -30,7 +32,8 @@ async def serve(
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until ``stop`` is set: then accept nobody, end what is under way within ``grace_s``, and cut the rest."""
-    open_connections: dict[ClientConnection, None] = {}  # the oldest first
+    open_connections: dict[ClientConnection, int] = {}  # numbered, the oldest first
+    numbers = itertools.count()
     all_closed = asyncio.Event()
 
     def ended(connection: ClientConnection) -> None:
@@ -42,16 +45,16 @@ async def serve(
         if len(open_connections) >= connections and not _make_room(open_connections):
             return _Full()
         connection = ClientConnection(handler, limits, ended=ended)
-        open_connections[connection] = None
+        open_connections[connection] = next(numbers)
         all_closed.clear()
         return connection
 
     async def watch() -> None:
         clock = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(CHECK_S)
+        for turn in itertools.cycle(range(TURNS)):
+            await asyncio.sleep(CHECK_S / TURNS)
             now = clock()
-            for connection in tuple(open_connections):
+            for connection in [each for each, number in open_connections.items() if number % TURNS == turn]:
                 connection.check_time(now)
 
     server = await asyncio.get_running_loop().create_server(accept, sock=listener, backlog=BACKLOG)
@@ -74,7 +77,7 @@ async def serve(
         await asyncio.gather(watching, return_exceptions=True)
 
 
-def _make_room(open_connections: dict[ClientConnection, None]) -> bool:
+def _make_room(open_connections: dict[ClientConnection, int]) -> bool:
     """Cut the oldest connection without a request, so that idle ones cannot keep others out; return whether one was."""
     oldest = next((each for each in open_connections if each.is_waiting), None)
     if oldest is not None:
