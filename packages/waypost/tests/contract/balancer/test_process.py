@@ -2,6 +2,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -64,6 +65,70 @@ async def test_an_instance_that_left_gets_no_request_after_the_next_look(
             last = now
     assert last - left_at < 0.3
     assert (await client.get("/")).text == str(stays)
+
+
+class Instance:
+    """An instance that keeps connections, and that closes the idle ones when it is told to stop."""
+
+    def __init__(self) -> None:
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> Endpoint:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.endpoint = Endpoint(*self._server.sockets[0].getsockname())
+        return self.endpoint
+
+    def stop(self) -> None:
+        self._server.close()
+        for writer in self._connections:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                if b"content-length: 4" in (await reader.readuntil(b"\r\n\r\n")).lower():
+                    await reader.readexactly(4)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+
+async def known(own_pages: Endpoint, healthy: list[Endpoint]) -> None:
+    """Wait until the balancer knows the healthy instances, and no others."""
+    async with httpx2.AsyncClient(base_url=f"http://{own_pages}", trust_env=False) as client:
+        while sorted(map(str, healthy)) != sorted((await client.get("/health")).json()["targets"]):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_rolling_change_under_load_loses_no_request(
+    balancer: Endpoint, own_pages: Endpoint, healthy: list[Endpoint]
+) -> None:
+    """In the order of a deploy: the new instance in, the old one out, and once that is known it stops."""
+    over, statuses = asyncio.Event(), Counter[int]()
+
+    async def load() -> None:
+        async with httpx2.AsyncClient(base_url=f"http://{balancer}", trust_env=False) as own:
+            while not over.is_set():
+                statuses[(await own.post("/", content=b"work")).status_code] += 1
+
+    instances = [Instance(), Instance()]
+    healthy[:] = [await each.start() for each in instances]
+    await known(own_pages, healthy)
+    loading = [asyncio.create_task(load()) for _ in range(8)]
+    for _ in range(3):
+        oldest = instances.pop(0)
+        instances.append(Instance())
+        healthy.append(await instances[-1].start())
+        await known(own_pages, healthy)
+        healthy.remove(oldest.endpoint)
+        await known(own_pages, healthy)
+        await asyncio.sleep(0.2)  # for requests under way to end
+        oldest.stop()
+    over.set()
+    await asyncio.gather(*loading)
+    for each in instances:
+        each.stop()
+    assert set(statuses) == {200}, statuses
 
 
 async def test_without_a_healthy_instance_the_answer_is_503(client: httpx2.AsyncClient) -> None:
