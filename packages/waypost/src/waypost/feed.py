@@ -5,6 +5,7 @@ one installation speak it, so it carries no version.
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -12,7 +13,17 @@ import msgspec
 from waypost.catalog.changes import Change
 from waypost.catalog.model import Instance, Namespace, Service
 
-__all__ = ["Alive", "Applied", "Batch", "Snapshot", "decode_applied", "decode_feed", "encode_frame", "read_frame"]
+__all__ = [
+    "Alive",
+    "Applied",
+    "Batch",
+    "LazySnapshot",
+    "Snapshot",
+    "decode_applied",
+    "decode_feed",
+    "encode_frame",
+    "read_frame",
+]
 
 LENGTH_OCTETS: Final = 4
 
@@ -24,6 +35,31 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", kw_only=True):
     namespaces: list[Namespace]
     services: list[tuple[Service, int]]  # each with its instances revision
     instances: list[Instance]
+
+    def each_service(self) -> Iterator[tuple[Service, int]]:
+        """Yield the services."""
+        return iter(self.services)
+
+    def each_instance(self) -> Iterator[Instance]:
+        """Yield the instances."""
+        return iter(self.instances)
+
+
+class LazySnapshot(msgspec.Struct, frozen=True, tag="snapshot", kw_only=True):
+    """The same as it is read: its values are made one at a time, so that who keeps a part of each keeps no more."""
+
+    revision: int
+    namespaces: list[Namespace]
+    services: list[msgspec.Raw]
+    instances: list[msgspec.Raw]
+
+    def each_service(self) -> Iterator[tuple[Service, int]]:
+        """Yield the services. Raises msgspec.ValidationError."""
+        return map(_service_decoder.decode, self.services)
+
+    def each_instance(self) -> Iterator[Instance]:
+        """Yield the instances. Raises msgspec.ValidationError."""
+        return map(_instance_decoder.decode, self.instances)
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch", kw_only=True):
@@ -46,14 +82,16 @@ class Applied(msgspec.Struct, frozen=True, tag="applied", kw_only=True):
     revision: int
 
 
-FromRegistry = Snapshot | Batch | Alive
+FromRegistry = LazySnapshot | Batch | Alive
 
+_service_decoder: Final[msgspec.msgpack.Decoder[tuple[Service, int]]] = msgspec.msgpack.Decoder(tuple[Service, int])
+_instance_decoder: Final = msgspec.msgpack.Decoder(Instance)
 _encoder: Final = msgspec.msgpack.Encoder()
 _feed_decoder: Final[msgspec.msgpack.Decoder[FromRegistry]] = msgspec.msgpack.Decoder(FromRegistry)
 _applied_decoder: Final = msgspec.msgpack.Decoder(Applied)
 
 
-def encode_frame(message: FromRegistry | Applied) -> bytes:
+def encode_frame(message: Snapshot | Batch | Alive | Applied) -> bytes:
     """Return a message as a frame."""
     body = _encoder.encode(message)
     return len(body).to_bytes(LENGTH_OCTETS, "big") + body

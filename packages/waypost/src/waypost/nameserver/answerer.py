@@ -17,7 +17,7 @@ from dns.rcode import Rcode
 from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
-from waypost.feed import Batch, Snapshot
+from waypost.feed import Batch, LazySnapshot, Snapshot
 from waypost.nameserver.answers import Aliased, Answer, Chain, Refusal, compile_answer
 from waypost.nameserver.clients import ANYONE, Client, View
 from waypost.nameserver.edns import OPT_OCTETS, opt_reply, read_bare_opt
@@ -101,13 +101,13 @@ class Answerer:
         self._error = {Freshness.STALE: EDECode.STALE_ANSWER, Freshness.EXPIRED: EDECode.NOT_READY}.get(freshness)
         self._kept.clear()
 
-    def load(self, snapshot: Snapshot) -> None:
+    def load(self, snapshot: Snapshot | LazySnapshot) -> None:
         """Answer from this catalog, and from nothing that was known before."""
         self._zones = Zones.load(
             snapshot.revision,
             snapshot.namespaces,
-            snapshot.services,
-            snapshot.instances,
+            snapshot.each_service(),
+            snapshot.each_instance(),
             relax_nodata=self._relax_nodata,
             multivalue=self._multivalue,
             own_addresses=self._own_addresses,

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import permutations
 from operator import itemgetter
 from random import Random
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
@@ -20,6 +20,7 @@ from waypost.nameserver.clients import View
 from waypost.nameserver.records import AliasRecord, Record, RecordSet
 from waypost.nameserver.sections import (
     ASKED_NAME,
+    AUTHORITATIVE,
     TOO_LONG,
     Choice,
     Sections,
@@ -31,7 +32,9 @@ from waypost.nameserver.sections import (
 )
 from waypost.nameserver.zones import Found, NoData, NoName, Outcome, Outside, Zone, Zones
 
-__all__ = ["Aliased", "Answer", "Chain", "Negative", "Positive", "Refusal", "compile_answer", "follow_alias"]
+__all__ = ["Aliased", "Answer", "Chain", "Negative", "Plain", "Positive", "Refusal", "compile_answer", "follow_alias"]
+
+T = TypeVar("T")
 
 LONGEST_CHAIN: Final = 8  # CNAME records followed for one answer
 MOST_PICKS: Final = 120  # all orders of five records
@@ -64,11 +67,13 @@ def compile_answer(zones: Zones, name: bytes, rtype: int, view: View = None) -> 
             return Refusal(Rcode.REFUSED)
 
 
-def _positive(records: RecordSet) -> "Positive":
+def _positive(records: RecordSet) -> "Positive | Plain":
     choices = encode_choices(ASKED_NAME, records)
     sizes = sorted(len(choice.record) for choice in choices)
     count = min(records.drawn, MOST_OCTETS // sizes[-1])
-    return Positive(choices, count, sum(sizes[:count]))
+    if any(choice.additional for choice in choices):
+        return Positive(tuple(choices), count, sum(sizes[:count]))
+    return Plain(tuple(choice.record for choice in choices), count, sum(sizes[:count]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,23 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Plain:
+    """Records of one type, drawn and put in order for each reply: the answer that most questions have."""
+
+    records: Sequence[bytes]
+    count: int  # how many of them a reply holds
+    least: int  # octets that so many of them need
+
+    def draw(self, room: int, random: Random) -> Sections:
+        if self.least > room:
+            return TOO_LONG
+        body = b"".join(_draw(self.records, self.count, random))
+        return TOO_LONG if len(body) > room else Sections(AUTHORITATIVE, self.count, 0, 0, body)
+
+
+@dataclass(frozen=True, slots=True)
 class Positive:
-    """Records of one type, drawn and put in order for each reply."""
+    """The same, where records bring others along."""
 
     choices: Sequence[Choice]
     count: int  # how many of them a reply holds
@@ -92,13 +112,7 @@ class Positive:
     def draw(self, room: int, random: Random) -> Sections:
         if self.least > room:
             return TOO_LONG
-        picks = _picks(len(self.choices), self.count)
-        if picks is not None:
-            return fit(random.choice(picks)(self.choices), room)
-        if self.count <= MOST_SHUFFLED:
-            return fit(random.sample(self.choices, self.count), room)
-        first = random.randrange(len(self.choices))
-        return fit([*self.choices[first:], *self.choices[:first]][: self.count], room)
+        return fit(_draw(self.choices, self.count, random), room)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +241,20 @@ def _plain(record: Record | AliasRecord) -> Record:
     return record
 
 
+def _draw(records: Sequence[T], count: int, random: Random) -> Sequence[T]:
+    """Return ``count`` of the records, at random and in random order; of more than a few, in turn from a random one."""
+    picks = _picks(len(records), count)
+    if picks is not None:
+        drawn: Sequence[T] = random.choice(picks)(records)
+        return drawn
+    if count <= MOST_SHUFFLED:
+        return random.sample(records, count)
+    first = random.randrange(len(records))
+    return [*records[first:], *records[:first]][:count]
+
+
 @cache
-def _picks(size: int, count: int) -> list[Callable[[Sequence[Choice]], Sequence[Choice]]] | None:
+def _picks(size: int, count: int) -> list[Callable[[Sequence[Any]], Any]] | None:
     """Return every way to draw ``count`` of ``size`` in order; None if they are many.
 
     To choose one of them costs a tenth of what ``random.sample`` does, and most services have but a few instances.

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from waypost.feed import Alive, Applied, Batch, Snapshot, decode_feed, encode_frame, read_frame
+from waypost.feed import Alive, Applied, Batch, LazySnapshot, decode_feed, encode_frame, read_frame
 from waypost.nameserver.answerer import Answerer
 from waypost.nameserver.freshness import Staleness
 
@@ -38,14 +38,14 @@ class Following:
     on_change: Callable[[set[bytes]], None] = lambda _: None
     loaded: asyncio.Event = field(default_factory=asyncio.Event)  # there was a snapshot
 
-    def take_in(self, message: Snapshot | Batch | Alive) -> int | None:
+    def take_in(self, message: LazySnapshot | Batch | Alive) -> int | None:
         """Answer from what the registry said from now on, and return the revision to confirm, if there is one.
 
         :raises ValueError: it does not follow what was said before.
         :raises KeyError: it changes something that is not there.
         """
         match message:
-            case Snapshot() as snapshot:
+            case LazySnapshot() as snapshot:
                 _load(self.answerer, snapshot)
                 log.info("feed.loaded", revision=snapshot.revision, instances=len(snapshot.instances))
                 revision = snapshot.revision
@@ -101,7 +101,7 @@ async def _follow(
             await writer.drain()
 
 
-def _load(answerer: Answerer, snapshot: Snapshot) -> None:
+def _load(answerer: Answerer, snapshot: LazySnapshot) -> None:
     """Load a snapshot, and keep the garbage collector from walking through it again and again."""
     gc.unfreeze()
     answerer.load(snapshot)

@@ -6,7 +6,7 @@ Clients of a VPC see its private zones and the public ones. Source: RFC 1034 sec
 (NODATA against NXDOMAIN), RFC 8020 (empty non-terminals exist).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from itertools import islice
@@ -27,10 +27,10 @@ from waypost.catalog.changes import (
     ServiceDeleted,
     ServiceUpdated,
 )
-from waypost.catalog.index import Catalog, ServiceEntry
 from waypost.catalog.model import Instance, Namespace, RecordType, Service
 from waypost.catalog.selection import select_answerable
 from waypost.nameserver.clients import View
+from waypost.nameserver.holdings import Holding, slim_instance, slim_service
 from waypost.nameserver.names import InvalidName, encode_labels, encode_name, suffixes
 from waypost.nameserver.records import MULTIVALUE_LIMIT, Owner, Record, RecordSet, record_set
 
@@ -153,7 +153,8 @@ class Zones:
         self._relax_nodata, self._multivalue = relax_nodata, multivalue
         self._own_addresses = tuple(ip_address(each) for each in own_addresses)
         self._touched: set[bytes] = set()  # zones whose serial has grown
-        self._catalog = Catalog()
+        self._revision = 0
+        self._holdings: dict[str, Holding | None] = {}  # service id → what is held; None: DNS does not know the service
         self._zone_of: dict[str, Zone] = {}  # namespace id → zone
         self._zones_named: dict[bytes, list[Zone]] = {}  # the first that a client sees is served
 
@@ -171,19 +172,25 @@ class Zones:
     ) -> Self:
         """Return the zones of a whole catalog."""
         zones = cls(relax_nodata=relax_nodata, multivalue=multivalue, own_addresses=own_addresses)
-        zones._catalog.load(revision, namespaces, services)
-        for instance in instances:
-            zones._catalog.add_instance(instance)
-        for namespace in zones._catalog.namespaces():
+        zones._revision = revision
+        for namespace in namespaces:
             zones._add_zone(namespace)
-            for entry in zones._catalog.services_of(namespace.id):
-                zones._publish(entry.service.id, entry.instances)
+        for service, _ in services:
+            zones._hold(service)
+        registered: dict[str, list[Instance]] = {}
+        for instance in instances:
+            holding = zones._holdings[instance.service_id]
+            if holding is not None:
+                registered.setdefault(holding.service.id, []).append(slim_instance(instance, holding.service))
+        for holding in filter(None, zones._holdings.values()):
+            holding.instances = tuple(registered.pop(holding.service.id, ()))
+            zones._publish(holding, [instance.id for instance in holding.instances])
         return zones
 
     @property
     def revision(self) -> int:
         """The catalog's revision that the zones follow."""
-        return self._catalog.revision
+        return self._revision
 
     def apply(self, revision: int, change: Change) -> list[bytes] | None:
         """Take a change in and return the names, in lower case, whose answers may be others now; None: any may.
@@ -191,37 +198,34 @@ class Zones:
         :raises ValueError: ``revision`` is not the next one.
         :raises KeyError: the change is of something that is not there.
         """
+        if revision != self._revision + 1:
+            raise ValueError(f"revision {revision} does not follow {self._revision}")
+        self._revision = revision
         match change:
             case NamespaceCreated(namespace):
-                self._catalog.apply(revision, change)
                 self._add_zone(namespace)
                 return None
             case NamespaceUpdated(namespace):
-                self._catalog.apply(revision, change)
                 self._update_zone(namespace)
                 return None
             case NamespaceDeleted(namespace_id):
-                self._catalog.apply(revision, change)
                 self._remove_zone(namespace_id)
                 return None
             case ServiceCreated(service):
-                self._catalog.apply(revision, change)
-                return self._publish(service.id, ())
+                holding = self._hold(service)
+                return [] if holding is None else self._publish(holding, ())
             case ServiceUpdated(service):
-                self._catalog.apply(revision, change)
-                return self._publish(service.id, self._catalog.entry_of[service.id].instances)
+                return self._update_service(service)
             case ServiceDeleted(service_id):
-                service = self._catalog.entry_of[service_id].service
-                self._catalog.apply(revision, change)
-                return self._withdraw(service)
+                holding = self._holdings.pop(service_id)
+                return [] if holding is None else self._withdraw(holding.service)
             case InstanceRegistered(instance):
-                self._catalog.apply(revision, change)
-                return self._publish(instance.service_id, (instance.id,))
-            case InstanceDeregistered(service_id, instance_id) | InstanceChanged(service_id, instance_id):
-                self._catalog.apply(revision, change)
-                return self._publish(service_id, (instance_id,))
+                return self._change(instance.service_id, instance.id, lambda holding: holding.put(instance))
+            case InstanceDeregistered(service_id, instance_id):
+                return self._change(service_id, instance_id, lambda holding: holding.drop(instance_id))
+            case InstanceChanged(service_id, instance_id):
+                return self._change(service_id, instance_id, lambda holding: holding.change(instance_id, change))
             case OperationFailed():
-                self._catalog.apply(revision, change)
                 return []
             case _:
                 assert_never(change)
@@ -281,7 +285,7 @@ class Zones:
         return None
 
     def _touch(self, zone: Zone) -> None:
-        zone.serial = _serial(self._catalog.revision)
+        zone.serial = _serial(self._revision)
         self._touched.add(zone.name)
 
     def _add_zone(self, namespace: Namespace) -> None:
@@ -292,7 +296,7 @@ class Zones:
             encode_name("hostmaster", name)
         except InvalidName:
             return  # no room is left for the names of its own SOA record
-        zone = Zone(namespace=namespace, name=name, serial=_serial(self._catalog.revision))
+        zone = Zone(namespace=namespace, name=name, serial=_serial(self._revision))
         self._zone_of[namespace.id] = zone
         zones = self._zones_named.setdefault(name, [])
         zones.append(zone)
@@ -303,7 +307,7 @@ class Zones:
         zone = self._zone_of.get(namespace.id)
         if zone is not None:
             zone.namespace = namespace
-            zone.serial = _serial(self._catalog.revision)
+            self._touch(zone)
 
     def _remove_zone(self, namespace_id: str) -> None:
         zone = self._zone_of.pop(namespace_id, None)
@@ -316,21 +320,44 @@ class Zones:
         if not zones:
             del self._zones_named[zone.name]
 
-    def _publish(self, service_id: str, instance_ids: Iterable[str]) -> list[bytes]:
+    def _hold(self, service: Service) -> Holding | None:
+        """Keep a service, if DNS knows it."""
+        zone, _ = self._place_of(service)
+        holding = None if zone is None else Holding(slim_service(service))
+        self._holdings[service.id] = holding
+        return holding
+
+    def _update_service(self, service: Service) -> list[bytes]:
+        holding = self._holdings[service.id]
+        if holding is None:
+            return []
+        holding.service = slim_service(service)
+        return self._publish(holding, [instance.id for instance in holding.instances])
+
+    def _change(self, service_id: str, instance_id: str, change: Callable[[Holding], None]) -> list[bytes]:
+        holding = self._holdings[service_id]
+        if holding is None:
+            return []
+        change(holding)
+        return self._publish(holding, (instance_id,))
+
+    def _publish(self, holding: Holding, instance_ids: Iterable[str]) -> list[bytes]:
         """Bring a service's own name, and the targets of these instances, up to date; return these names."""
-        entry = self._catalog.entry_of[service_id]
-        zone, name = self._place_of(entry.service)
+        service = holding.service
+        zone, name = self._place_of(service)
         if zone is None:
             return []
         self._touch(zone)
-        answerable = select_answerable(entry.instances.values(), fail_open=entry.service.fails_open).instances
+        answerable = select_answerable(holding.instances, fail_open=service.fails_open).instances
+        if answerable == holding.instances:
+            answerable = holding.instances  # one tuple suffices
         if answerable or self._relax_nodata:
-            zone.put(Owner(name=name, service=entry.service, instance_id=None, instances=answerable))
+            zone.put(Owner(name=name, service=service, instance_id=None, instances=answerable))
         else:
-            zone.drop(name, (service_id, None))
-        if all(record.type is not RecordType.SRV for record in entry.service.records):
+            zone.drop(name, (service.id, None))
+        if all(record.type is not RecordType.SRV for record in service.records):
             return [name]
-        return [name, *_publish_targets(zone, name, entry, instance_ids)]
+        return [name, *_publish_targets(zone, name, holding, instance_ids)]
 
     def _withdraw(self, service: Service) -> list[bytes]:
         """Take away the name of a service, which has no instances left; return it."""
@@ -352,19 +379,20 @@ class Zones:
             return None, b""  # the rules refuse such a name
 
 
-def _publish_targets(zone: Zone, name: bytes, entry: ServiceEntry, instance_ids: Iterable[str]) -> Iterator[bytes]:
+def _publish_targets(zone: Zone, name: bytes, holding: Holding, instance_ids: Iterable[str]) -> Iterator[bytes]:
     """Bring the targets of these instances of an SRV service up to date; yield their names."""
+    service = holding.service
     for instance_id in instance_ids:
         try:
             target = encode_name(instance_id, name).lower()
         except InvalidName:
             continue  # the rules refuse such an id for SRV
-        instance = entry.instances.get(instance_id)
-        alone = select_answerable([] if instance is None else [instance], fail_open=entry.service.fails_open).instances
+        instance = holding.get(instance_id)
+        alone = select_answerable([] if instance is None else [instance], fail_open=service.fails_open).instances
         if alone:
-            zone.put(Owner(name=target, service=entry.service, instance_id=instance_id, instances=alone))
+            zone.put(Owner(name=target, service=service, instance_id=instance_id, instances=alone))
         else:
-            zone.drop(target, (entry.service.id, instance_id))
+            zone.drop(target, (service.id, instance_id))
         yield target
 
 

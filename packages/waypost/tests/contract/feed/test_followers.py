@@ -13,7 +13,7 @@ from waypost.catalog.commands import CreateNamespace, Moment
 from waypost.catalog.identifiers import Ids
 from waypost.catalog.index import Catalog
 from waypost.catalog.model import NamespaceType
-from waypost.feed import Alive, Applied, Batch, Snapshot, decode_feed, encode_frame, read_frame
+from waypost.feed import Alive, Applied, Batch, LazySnapshot, decode_feed, encode_frame, read_frame
 from waypost.followers import FeedServer
 
 
@@ -27,7 +27,7 @@ class Nameserver:
     async def connect(cls, path: Path) -> "Nameserver":
         return cls(*await asyncio.open_unix_connection(path))
 
-    async def read(self) -> Snapshot | Batch | Alive:
+    async def read(self) -> LazySnapshot | Batch | Alive:
         return decode_feed(await read_frame(self.reader))
 
     def confirm(self, revision: int) -> None:
@@ -64,7 +64,7 @@ async def test_a_nameserver_gets_everything_and_then_each_commit(feed: tuple[Fee
     first = grow(server, catalog)
     nameserver = await Nameserver.connect(path)
     snapshot = await nameserver.read()
-    assert isinstance(snapshot, Snapshot)
+    assert isinstance(snapshot, LazySnapshot)
     assert isinstance(first, NamespaceCreated)
     assert (snapshot.revision, snapshot.namespaces) == (1, [first.namespace])
     second = grow(server, catalog)
