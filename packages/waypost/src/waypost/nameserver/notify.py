@@ -9,6 +9,7 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -27,6 +28,7 @@ from waypost.nameserver.zones import Zone
 __all__ = ["Notifier"]
 
 PATIENCE_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds for a secondary to confirm, at each try
+MOST_AT_ONCE: Final = 64  # notifications under way; a server that starts has all its zones to tell of
 APART_S: Final = 0.1  # seconds between two notifications of a zone: what changes meanwhile is told together
 NOTIFY: Final = Opcode.NOTIFY << 11 | AUTHORITATIVE
 QUESTION_OF_SOA: Final = TYPE_AND_CLASS.pack(RdataType.SOA, RdataClass.IN)
@@ -70,7 +72,8 @@ class Notifier:
                 await self._ring.wait()
                 self._ring.clear()
                 for secondary, zones in self._changed.items():
-                    for zone in [name for name in zones if (secondary, name) not in busy]:
+                    due = (name for name in zones if (secondary, name) not in busy)
+                    for zone in list(islice(due, max(0, MOST_AT_ONCE - len(busy)))):
                         del zones[zone]
                         task = tasks.create_task(self._tell(secondary, zone), name="notify")
                         busy[secondary, zone] = task

@@ -88,8 +88,10 @@ class NameserverProcess:
     directory: Path
     variables: dict[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ("127.0.0.1",)
-    bound: list[DnsListener] = field(init=False)
+    bound: list[DnsListener] = field(default_factory=list)  # given: shared with other processes, who close it
+    worker: int = 0
     pages: socket.socket = field(init=False)
+    shared: bool = field(init=False)
     datagrams: socket.socket = field(init=False)
     listener: socket.socket = field(init=False)
     process: "subprocess.Popen[bytes]" = field(init=False)
@@ -97,8 +99,9 @@ class NameserverProcess:
     lifeline: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.bound = [bind_dns(ListenAddress(host, 0), "") for host in self.hosts]
-        (self.datagrams,), self.listener = self.bound[0].datagrams, self.bound[0].streams
+        self.shared = bool(self.bound)
+        self.bound = self.bound or [bind_dns(ListenAddress(host, 0), "") for host in self.hosts]
+        self.datagrams, self.listener = self.bound[0].datagrams[self.worker], self.bound[0].streams
         self.pages = socket.create_server(("127.0.0.1", 0))
 
     @property
@@ -114,7 +117,7 @@ class NameserverProcess:
         lifeline, self.lifeline = os.pipe()
         inherited = {"WAYPOST_DNS_ADMIN_FD": self.pages.fileno()}
         for number, bound in enumerate(self.bound):
-            inherited[f"WAYPOST_DNS_UDP_FD_{number}"] = bound.datagrams[0].fileno()
+            inherited[f"WAYPOST_DNS_UDP_FD_{number}"] = bound.datagrams[self.worker].fileno()
             inherited[f"WAYPOST_DNS_TCP_FD_{number}"] = bound.streams.fileno()
         descriptors = (*inherited.values(), say_ready, lifeline)
         environment = {
@@ -169,14 +172,20 @@ class NameserverProcess:
         os.close(self.lifeline)
         return self.process.wait(10)
 
+    def kill(self) -> None:
+        """End the process as a crash would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+        os.close(self.lifeline)
+        os.close(self.ready)
+
     def close(self) -> None:
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(10)
-            os.close(self.lifeline)
-        os.close(self.ready)
+            self.kill()
+        else:
+            os.close(self.ready)
         self.pages.close()
-        for bound in self.bound:
+        for bound in () if self.shared else self.bound:
             bound.close()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dns.asyncquery
+import dns.exception
 import dns.message
+import dns.opcode
 import dns.rcode
+import dns.rdatatype
 import pytest
 
 from conftest import missing
@@ -167,3 +171,25 @@ async def test_a_burst_of_changes_reaches_the_secondary_whole(
         history.instance(web, f"i-{number}", ipv4=f"192.0.2.{number}")
         await registry.tell(history.since(history.catalog.revision - 1))
     await secondary.answers("web.example.internal A", {f"192.0.2.{number}" for number in range(40)}, within_s=30)
+
+
+async def test_a_secondary_is_told_of_every_zone_when_the_server_starts(
+    nameserver: NameserverProcess, registry: StubRegistry, secondary: Secondary
+) -> None:
+    history = History()
+    for number in range(300):
+        history.namespace(f"zone-{number}.example")
+    told = set()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", secondary.port))
+        listening.setblocking(False)
+        await registry.accept(history.snapshot())
+        async with asyncio.timeout(30):
+            while len(told) < 300:
+                wire, peer = await asyncio.get_running_loop().sock_recvfrom(listening, 512)
+                notification = dns.message.from_wire(wire)
+                assert notification.opcode() == dns.opcode.NOTIFY
+                assert notification.answer[0].rdtype == dns.rdatatype.SOA
+                told.add(notification.question[0].name.to_text())
+                listening.sendto(dns.message.make_response(notification).to_wire(), peer)
+    assert told == {f"zone-{number}.example." for number in range(300)}
