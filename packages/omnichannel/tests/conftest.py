@@ -4,8 +4,10 @@ PostgreSQL is a throw-away cluster of the installed server's binaries. Where the
 fails under ``CI``.
 """
 
+import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -111,3 +113,69 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.migrate()
     yield database
     await database.close()
+
+
+@dataclass
+class KillablePostgres:
+    """A PostgreSQL server of the test's own, to be killed."""
+
+    programs: Path
+    directory: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@/postgres?host={self.directory}"
+
+    def command(self, *arguments: str) -> list[str]:
+        become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
+        return [*become, *arguments]
+
+    def create(self) -> None:
+        self.directory.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, "postgres", "postgres")
+        initdb = str(self.programs / "initdb")
+        arguments = ["-D", f"{self.directory}/data", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
+        subprocess.run(self.command(initdb, *arguments), check=True, capture_output=True, cwd="/")
+
+    def start(self) -> None:
+        settings = {"listen_addresses": "", "unix_socket_directories": str(self.directory), "max_connections": "200"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with open(f"{self.directory}.log", "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(str(self.programs / "postgres"), "-D", f"{self.directory}/data", *options),
+                stdout=log,
+                stderr=log,
+                cwd="/",
+            )
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    async def restart(self) -> None:
+        """Start it again, as often as it takes: backends of the one before may not have noticed its death yet."""
+        for _ in range(100):
+            self.start()
+            await asyncio.sleep(0.5)
+            assert self.process is not None
+            if self.process.poll() is None:
+                return
+        raise AssertionError(Path(f"{self.directory}.log").read_text())
+
+
+@pytest.fixture
+def killable_postgres(postgres_cluster: Cluster) -> Iterator[KillablePostgres]:
+    """A PostgreSQL server that a test may kill, beside the one that all share."""
+    directory = Path(f"/tmp/pg-kill-{os.getpid()}-{next(_numbers)}")  # short: a socket's path has 107 bytes
+    server = KillablePostgres(postgres_cluster.binaries, directory)
+    server.create()
+    server.start()
+    yield server
+    if server.process is not None and server.process.poll() is None:
+        server.process.send_signal(signal.SIGINT)
+        server.process.wait(20)
+    shutil.rmtree(directory, ignore_errors=True)
+    Path(f"{directory}.log").unlink(missing_ok=True)

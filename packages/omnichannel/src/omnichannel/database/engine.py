@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, event, exc, make_url, select, text
@@ -19,6 +20,7 @@ __all__ = ["Database"]
 BUSY_TIMEOUT_S: Final = 30.0  # how long SQLite waits for another process's transaction
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_S: Final = 30.0
+PASSING_STATES: Final = ("08", "53", "57P", "40001", "40P01", "55P03")  # PostgreSQL's appendix A, "Error Codes"
 MIGRATION_LOCK: Final = 0x0C4A991E1  # any number, the same in every process: the key of PostgreSQL's advisory lock
 
 
@@ -93,7 +95,10 @@ class Database:
         with _foreign_errors():
             async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
-                yield (await connection.get_raw_connection()).driver_connection
+                try:
+                    yield (await connection.get_raw_connection()).driver_connection
+                except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    raise DatabaseUnavailable(str(error)) from error
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -123,11 +128,17 @@ def _foreign_errors() -> Iterator[None]:
     except (exc.OperationalError, exc.InterfaceError) as error:
         raise DatabaseUnavailable(str(error.orig)) from error
     except exc.DBAPIError as error:
-        if not error.connection_invalidated:
+        if not error.connection_invalidated and not _passes(error.orig):
             raise
         raise DatabaseUnavailable(str(error.orig)) from error
     except (exc.TimeoutError, OSError) as error:  # no connection free; none to be had
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+
+
+def _passes(error: object) -> bool:
+    """Tell by its SQLSTATE whether what PostgreSQL refused may be asked again: it starts, ends, or is full."""
+    state = str(getattr(error, "sqlstate", None) or "")
+    return state.startswith(PASSING_STATES)
 
 
 def _upgrade(connection: Connection) -> None:
