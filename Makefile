@@ -32,9 +32,9 @@ bench: .venv/dev ## Measure, side by side, what the documentation gives figures 
 	$(BIN)/python -m benchmarks
 
 bench-peers: .venv/python ## Install what make bench measures against, from Debian and PyPI (asks for root).
-	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --no-install-recommends knot nsd dnsmasq-base haproxy
+	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --no-install-recommends knot nsd dnsmasq-base haproxy redis-server
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip --disable-pip-version-check install "moto[server]"
+	.venv-bench/bin/pip --disable-pip-version-check install "moto[server]" aiohttp celery procrastinate "psycopg[binary]" redis requests
 
 lock: ## Write the lock files anew (needs uv).
 	requirements/lock.sh
