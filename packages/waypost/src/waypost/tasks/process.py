@@ -18,6 +18,7 @@ __all__ = ["Identity", "Process", "boot_id", "describe_exit", "find_by_variable"
 
 PROC: Final = Path("/proc")
 GROUP_POLL_S: Final = 0.05  # between looks at whether a group is empty
+KILLED_S: Final = 1.0  # for the kernel to end what was killed: one that waits for a disk takes its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,10 @@ class Process:
             _kill_group(self.pid, number)
 
     async def end(self, *, grace_s: float, hurry: asyncio.Event) -> None:
-        """End the whole group: SIGTERM, then SIGKILL once the grace is over or ``hurry`` is set."""
+        """End the whole group: SIGTERM, then SIGKILL once the grace is over or ``hurry`` is set.
+
+        Returns when nothing is left of it; a child that even SIGKILL does not end is waited for ``KILLED_S`` at most.
+        """
         self.signal_group(signal.SIGTERM)
         hurrying = asyncio.create_task(hurry.wait())
         gone = asyncio.create_task(self._group_gone())
@@ -115,6 +119,8 @@ class Process:
             gone.cancel()
             self.kill()
         await self.exited.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._group_gone(), KILLED_S)
 
     def kill(self) -> None:
         """Kill whatever is left of the group."""
