@@ -7,15 +7,11 @@ IMMEDIATE, on PostgreSQL by the lock on the counter's row. Commits are flushed t
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import event, insert, make_url, select, text, update
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from waypost.catalog.changes import (
     Cause,
@@ -32,25 +28,16 @@ from waypost.catalog.changes import (
 )
 from waypost.catalog.index import Catalog, View
 from waypost.journal import tables
+from waypost.journal.engines import AWAY, BUSY_S, Engines, make_engines, words
 from waypost.journal.names import remember_names
 from waypost.journal.operations import KeptOperation, OperationFilter, operation_columns
 from waypost.journal.retention import Retention, trim
 from waypost.journal.state import load_state, write_state
 
-__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen", "database_url"]
+__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen"]
 
-BUSY_S: Final = 5  # seconds that a writer waits for another one's transaction
 UNSEEN: Final = 50_000  # changes of others that are taken in at once; whoever is further behind loads the state anew
 CHANNEL: Final = "waypost_committed"  # of LISTEN and NOTIFY
-
-try:
-    import asyncpg
-except ImportError:  # PostgreSQL is an extra
-    AWAY: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, TimeoutError)
-else:
-    # While a connection is made, and while it is lost, the driver's own errors come through.
-    AWAY = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-
 
 _COLUMNS: Final = [column.name for column in tables.journal.columns]
 _INSERT_JOURNAL: Final = text(  # not built from the table: its columns' types would handle each value of each row
@@ -92,8 +79,8 @@ class Pen:
 class Journal:
     """Owns the connections to the database."""
 
-    def __init__(self, writer: AsyncEngine, reader: AsyncEngine, listener: AsyncEngine) -> None:
-        self._writer, self._reader, self._listener = writer, reader, listener
+    def __init__(self, engines: Engines) -> None:
+        self._writer, self._reader, self._listener = engines.writer, engines.reader, engines.listener
 
     @classmethod
     async def open(cls, url: str) -> "Journal":
@@ -101,25 +88,15 @@ class Journal:
 
         :raises JournalUnavailable: it cannot be reached, or a newer Waypost has written it.
         """
-        target = database_url(url)
-        if target.get_backend_name() == "sqlite":
-            writer = create_async_engine(target, pool_size=1, connect_args={"timeout": BUSY_S})
-            reader = create_async_engine(target, pool_size=2, connect_args={"timeout": BUSY_S})
-            _prepare_sqlite(writer, begin="BEGIN IMMEDIATE")
-            _prepare_sqlite(reader, begin="BEGIN")
-            listener = reader
-        else:
-            limits = {"lock_timeout": "5s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
-            options: dict[str, Any] = {"connect_args": {"server_settings": limits}, "pool_pre_ping": True}
-            writer = create_async_engine(target, pool_size=1, **options)
-            reader = create_async_engine(target, pool_size=2, **options)
-            listener = create_async_engine(target, poolclass=NullPool, **options)
-        journal = cls(writer, reader, listener)
+        engines = make_engines(url)
+        journal = cls(engines)
         try:
             await journal._create_tables()
         except AWAY as error:
             await journal.close()
-            raise JournalUnavailable(f"cannot open the registry's database {target}: {_words(error)}") from error
+            raise JournalUnavailable(
+                f"cannot open the registry's database {engines.address}: {words(error)}"
+            ) from error
         except BaseException:
             await journal.close()
             raise
@@ -143,7 +120,7 @@ class Journal:
                     await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
                 await load_state(connection, catalog)
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
         return catalog
 
     @asynccontextmanager
@@ -162,7 +139,7 @@ class Journal:
                 unseen = await _recorded_after(connection, seen, revision)
                 yield Pen(connection, revision, unseen)
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
 
     async def recorded_after(self, seen: int) -> Sequence[Recorded]:
         """Return what was committed after revision ``seen``, in order.
@@ -175,7 +152,7 @@ class Journal:
                 revision = (await connection.execute(select(tables.counter.c.revision))).scalar_one()
                 return await _recorded_after(connection, seen, revision)
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
 
     async def latest(self, limit: int) -> Sequence[Recorded]:
         """Return the newest changes, in order, as many as are kept but at most ``limit``. Raises JournalUnavailable."""
@@ -184,7 +161,7 @@ class Journal:
             async with self._reader.connect() as connection:
                 return [_recorded(row) for row in await connection.execute(wanted)][::-1]
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
 
     @property
     def shared(self) -> bool:
@@ -219,7 +196,7 @@ class Journal:
                     if not driver.is_closed():
                         await driver.remove_listener(CHANNEL, ring)
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
 
     async def find_operation(self, operation_id: str) -> KeptOperation | None:
         """Return an operation, or None if none is kept under this id.
@@ -233,7 +210,7 @@ class Journal:
             async with self._reader.connect() as connection:
                 row = (await connection.execute(wanted)).one_or_none()
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
         return None if row is None else KeptOperation.from_row(row)
 
     async def list_operations(self, wanted: OperationFilter, *, before: int | None, limit: int) -> list[KeptOperation]:
@@ -246,7 +223,7 @@ class Journal:
                 rows = await connection.execute(wanted.select(before=before, limit=limit))
                 return [KeptOperation.from_row(row) for row in rows]
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
 
     async def history(
         self, service_id: str, instance_id: str | None = None, *, before: int | None = None, limit: int = 100
@@ -273,7 +250,7 @@ class Journal:
                 rows = await connection.execute(wanted.order_by(columns.revision.desc()).limit(limit))
                 return [_recorded(row) for row in rows]
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
 
     async def services_named(self, account: str, region: str, namespace: str, service: str) -> list[str]:
         """Return the ids of every service that had this name, as far as its history is kept. Raises JournalUnavailable.
@@ -291,7 +268,7 @@ class Journal:
             async with self._reader.connect() as connection:
                 return list((await connection.execute(wanted)).scalars())
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
 
     async def trim(self, retention: Retention, *, now_ms: int) -> int:
         """Forget a piece of what need not be kept, the oldest first, and return how many rows that were.
@@ -302,7 +279,7 @@ class Journal:
             async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as connection:
                 return await trim(connection, retention, now_ms=now_ms)
         except AWAY as error:
-            raise JournalUnavailable(_words(error)) from error
+            raise JournalUnavailable(words(error)) from error
 
     async def _create_tables(self) -> None:
         async with self._writer.begin() as connection:
@@ -318,39 +295,6 @@ class Journal:
                     f"the registry's database has schema {version}, and this Waypost knows {tables.SCHEMA_VERSION}: "
                     "start the version that wrote it, or give another WAYPOST_DATABASE_URL"
                 )
-
-
-def database_url(url: str) -> URL:
-    """Return a database's address with the driver that is used for it; a SQLite file's folder is made."""
-    target = make_url(url)
-    if target.get_backend_name() == "sqlite":
-        if target.database:
-            Path(target.database).parent.mkdir(parents=True, exist_ok=True)
-        return target.set(drivername="sqlite+aiosqlite")
-    return target.set(drivername="postgresql+asyncpg")
-
-
-def _prepare_sqlite(engine: AsyncEngine, *, begin: str) -> None:
-    """Make transactions begin as told (the driver would begin them late) and commits reach the disk."""
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def on_connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
-        cursor = connection.cursor()
-        for setting in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864"):
-            cursor.execute(f"PRAGMA {setting}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def on_begin(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
-
-
-def _words(error: BaseException) -> str:
-    """Return what went wrong without the statement and its parameters."""
-    if isinstance(error, TimeoutError):
-        return "the database did not answer in time"
-    return str(error.orig) if isinstance(error, DBAPIError) and error.orig is not None else str(error)
 
 
 def _journal_row(recorded: Recorded) -> dict[str, object]:

@@ -15,7 +15,7 @@ from waypost.apis.access.rights import EVERYTHING, Rights
 from waypost.apis.access.signature import SignedRequest, check_claim, read_claim, signature_of
 from waypost.apis.cloudmap.errors import WireError
 
-__all__ = ["KEY", "AccessKey", "KeyRing", "KeysInvalid", "keys_from_file", "keys_from_text", "make_platform_key"]
+__all__ = ["KEY", "AccessKey", "KeyRing", "KeysInvalid", "keys_from_file", "keys_from_text"]
 
 KEY: Final = "waypost.key"
 """Where the ASGI scope of a request holds the AccessKey that signed it, where keys are configured."""
@@ -23,7 +23,6 @@ KEY: Final = "waypost.key"
 ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 ACCOUNT: Final = re.compile(r"[0-9]{12}")
 SECRET: Final = 16  # characters that a secret has at least
-PLATFORM: Final = "waypost-platform"
 
 
 class KeysInvalid(ValueError):
@@ -132,8 +131,3 @@ def keys_from_text(text: str) -> list[AccessKey]:
             raise KeysInvalid(f"access key {number} is not id:secret")
         keys.append(AccessKey(id=key_id, secret=secret))
     return keys
-
-
-def make_platform_key() -> AccessKey:
-    """Return a new key, for the parts of one run of a platform."""
-    return AccessKey(id=PLATFORM, secret=secrets.token_urlsafe(32))
