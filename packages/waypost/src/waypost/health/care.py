@@ -15,6 +15,7 @@ from waypost.catalog.changes import Cause, Recorded
 from waypost.catalog.health_commands import GrantLease, JudgeHealth, Nothing, RestoreLease
 from waypost.catalog.index import Catalog
 from waypost.health.active_checks import ActiveChecks, Verdict
+from waypost.health.guarded import GuardedServices
 from waypost.health.leases import Key, Lease
 from waypost.health.link import ProberLink
 from waypost.health.prober_process import keep_prober
@@ -56,6 +57,7 @@ class Care:
         self._upkeep = Upkeep(chance)
         self._link = ProberLink(self._hear_doubt)
         self._checks = ActiveChecks(self._link, reach, judge=self._judge)
+        self._guarded = GuardedServices()
         self._verdicts: dict[Key, Verdict] = {}  # not committed yet; the last one of an instance counts
         self._judged = asyncio.Event()
         self._registry: Registry | None = None
@@ -86,11 +88,13 @@ class Care:
         for each in changes:
             self._upkeep.follow(each.change, now=now, now_ms=wall_ms)
             self._checks.follow(each.change, catalog)
+            self._guarded.follow(each.change)
 
     def restarted(self) -> None:
         """Begin anew with the catalog as it is."""
         self._upkeep.load(self._catalog(), now=self._clock(), now_ms=self._wall())
         self._checks.load(self._catalog())
+        self._guarded.load(self._catalog())
 
     async def run(self, registry: Registry) -> None:
         """Look after the instances until cancelled."""
@@ -138,12 +142,20 @@ class Care:
         while True:
             self._upkeep.journal(away=registry.journal_away, now=self._clock())
             duties = self._upkeep.look(now=self._clock())
+            self._say_guarded()
             if registry.journal_away:
                 await asyncio.sleep(AGAIN_S)
                 await self._give(registry, [Duty(Nothing(), Cause(call="Upkeep", by="waypost"))])
             for first in range(0, len(duties), TOGETHER):
                 await self._give(registry, duties[first : first + TOGETHER])
             await asyncio.sleep(LOOK_S)
+
+    def _say_guarded(self) -> None:
+        for service, guarded in self._guarded.look(self._catalog()):
+            if guarded:
+                log.warning("service.guarded", service=service.name, id=service.id)
+            else:
+                log.info("service.not_guarded", service=service.name, id=service.id)
 
     async def _give(self, registry: Registry, duties: Sequence[Duty]) -> None:
         """Give commands; what comes to nothing now is due again later."""
