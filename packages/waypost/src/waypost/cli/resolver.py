@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import msgspec
 import typer
@@ -19,6 +19,8 @@ from waypost.multicast import multicast_warning
 from waypost.settings import ListenAddress
 
 __all__ = ["resolver"]
+
+NOBODY: Final = 6  # exit code: no platform runs there
 
 resolver = typer.Typer(
     help="Have this machine's resolver ask Waypost about our namespaces, and about nothing else.",
@@ -154,11 +156,13 @@ def _find_out(namespaces: Sequence[str] | None, nameserver: str, state_dir: Path
     except (OSError, msgspec.MsgspecError):
         _refuse(
             f"no platform runs with the state directory {state_dir}: start one, name its --state-dir, or give "
-            "--namespace and --nameserver"
+            "--namespace and --nameserver",
+            exit_code=NOBODY,
         )
+    registry = ListenAddress.parse(str(run["http_address"])).to_connect
     if server is None:
         server = ListenAddress.parse(str(run["dns_address"])).to_connect
-    return list(namespaces or _ask_for_namespaces(f"http://{run['http_address']}")), server
+    return list(namespaces or _ask_for_namespaces(f"http://{registry}")), server
 
 
 def _ask_for_namespaces(registry: str) -> list[str]:
@@ -219,6 +223,6 @@ def _below(root: Path, setting: Setting) -> Path:
     return root / setting.path.relative_to("/")
 
 
-def _refuse(problem: str) -> NoReturn:
+def _refuse(problem: str, *, exit_code: int = 1) -> NoReturn:
     typer.echo(f"waypost: {problem}", err=True)
-    sys.exit(1)
+    sys.exit(exit_code)

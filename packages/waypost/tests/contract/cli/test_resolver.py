@@ -1,6 +1,7 @@
 """``waypost resolver``: settings that the real resolvers take, and files that are only touched when they are ours."""
 
 import asyncio
+import json
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from waypost.cli import app
 from waypost.multicast import MulticastWarning, multicast_warning
 
 from ...unit.nameserver.catalogs import History
+from ..conftest import RegistryProcess, running
 from ..nameserver.conftest import NameserverProcess, StubRegistry, free_port
 
 GIVEN = ("--namespace", "example.internal", "--nameserver", "127.0.0.1:8600")
@@ -95,7 +97,7 @@ def test_a_namespace_that_would_mean_something_else_in_a_file_is_refused(tmp_pat
 
 def test_without_a_platform_both_must_be_given(tmp_path: Path) -> None:
     result = resolver("show", "--state-dir", tmp_path)
-    assert result.exit_code == 1
+    assert result.exit_code == 6
     assert "--namespace and --nameserver" in result.output
 
 
@@ -105,6 +107,11 @@ def test_names_under_local_are_warned_of() -> None:
     assert "warning" not in resolver("show", "macos", *GIVEN).output
     assert multicast_warning(["Example.LOCAL.", "local.example.org"]) is not None
     assert multicast_warning(["localhost", "example.internal"]) is None
+
+
+@pytest.fixture
+def registry_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
+    yield from running(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture
@@ -179,3 +186,14 @@ def test_the_registry_warns_once_when_a_namespace_under_local_is_created(name: s
     with capture_logs() as logs:
         MulticastWarning().publish([Recorded(revision=1, at_ms=1, change=history.changes[0], cause=cause)])
     assert [entry["namespace"] for entry in logs] == ["ns-1"] * warned
+
+
+def test_what_runs_is_what_is_told(tmp_path: Path, registry_of_its_own: RegistryProcess) -> None:
+    client = registry_of_its_own.client()
+    client.create_private_dns_namespace(Name="example.internal", Vpc="vpc-1")
+    client.create_http_namespace(Name="by-api-alone")
+    run = {"http_address": registry_of_its_own.url.removeprefix("http://"), "dns_address": "0.0.0.0:8600"}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    result = resolver("show", "dnsmasq", "--state-dir", tmp_path)
+    assert "server=/example.internal/127.0.0.1#8600" in result.output
+    assert "by-api-alone" not in result.output
