@@ -1,19 +1,23 @@
 """The composition root of the api service."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.types import ASGIApp
 
 from omnichannel.api.access import KeyRequired
 from omnichannel.api.content import ATTACHMENT_BYTES
+from omnichannel.api.receipts import receipt_routes
 from omnichannel.api.routes import routes
 from omnichannel.channels import Channels, configured_channels
+from omnichannel.channels.credentials import Credentials
 from omnichannel.database.accounts import Accounts
 from omnichannel.database.keys import ApiKeys
+from omnichannel.database.receipts import Receipts
 from omnichannel.database.store import Store
 from omnichannel.discovery import ServiceClient, ServiceEndpoints
 from omnichannel.serving.backing import Backing, open_backing
@@ -35,8 +39,9 @@ def build(
     keys: ApiKeys | None,
     health: Health,
     clock: Callable[[], datetime],
+    receipts: APIRouter | None = None,
 ) -> ASGIApp:
-    """Return the application; ``keys`` None: no key is asked for."""
+    """Return the application; ``keys`` None: no key is asked for. ``receipts`` check who calls them by themselves."""
     app = FastAPI(
         title="Omnichannel Publisher",
         summary="Write a message once; it is delivered on every channel asked for.",
@@ -47,6 +52,8 @@ def build(
     guards = [Depends(KeyRequired(keys, clock))] if keys is not None else []
     v1 = routes(store, channels, services, clock=clock, draining=lambda: health.is_draining)
     app.include_router(v1, dependencies=guards)
+    if receipts is not None:
+        app.include_router(receipts)
     add_refusals(app)
     return RequestLog(BoundedBody(app, wider={"/v1/attachments": ATTACHMENT_BYTES}))
 
@@ -69,12 +76,22 @@ async def run(settings: Settings) -> None:
             keys=ApiKeys(backing.database) if settings.omnichannel_auth == "on" else None,
             health=health,
             clock=backing.clock.now,
+            receipts=_receipts(backing, Credentials(os.environ)),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(app, listener, stop=stop), name="http")
             tasks.create_task(_prepare(backing, health, stop), name="prepare")
             await stop.wait()
             health.draining()
+
+
+def _receipts(backing: Backing, credentials: Credentials) -> APIRouter | None:
+    """Return where Twilio tells of messages, if it has been given a URL to do so."""
+    token, callback_url = credentials.secret("TWILIO_AUTH_TOKEN"), credentials.text("TWILIO_STATUS_CALLBACK")
+    if token is None or not callback_url:
+        return None
+    receipts = Receipts(backing.database)
+    return receipt_routes(receipts, token=token, callback_url=callback_url, clock=backing.clock.now)
 
 
 async def _prepare(backing: Backing, health: Health, stop: asyncio.Event) -> None:

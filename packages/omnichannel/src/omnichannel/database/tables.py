@@ -53,6 +53,7 @@ metadata: Final = MetaData(
 WAITING: Final = text("status IN ('scheduled', 'retry_wait')")
 QUEUED: Final = text("status = 'queued'")
 SENDING: Final = text("status = 'sending'")
+NAMED: Final = text("provider_id IS NOT NULL")
 EXPIRING: Final = text("expires_at IS NOT NULL AND status IN ('scheduled', 'queued', 'retry_wait')")
 ORDERED: Final = text("order_key IS NOT NULL AND status IN ('scheduled', 'queued', 'sending', 'retry_wait')")
 DEAD: Final = text("status IN ('dead', 'unknown')")
@@ -132,6 +133,7 @@ attempt: Final = Table(
     Column("outcome", String(16)),
     Column("detail", Text),
     Column("provider_id", Text),
+    Index("attempt_provider_id_idx", "provider_id", postgresql_where=NAMED, sqlite_where=NAMED),
 )
 
 stream_counter: Final = Table(
