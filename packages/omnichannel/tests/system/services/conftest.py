@@ -71,6 +71,10 @@ class Publisher:
             service.wait_until_ready()
         return started
 
+    def spawn(self, name: str) -> Service:
+        """Start a service, and return at once."""
+        return self._spawn(name)
+
     def stop(self) -> None:
         for service in self.services:
             service.process.kill()
