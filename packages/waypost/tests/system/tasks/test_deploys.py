@@ -6,8 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from waypost.promise import read_events, violations
 
+pytestmark = pytest.mark.timeout(240)  # seconds; much of it is for a machine that is busy
 Echo = Callable[..., str]
 HEAD = 'namespace = "example.test"\n'
 
@@ -36,6 +39,12 @@ class AlwaysAnswered:
         self._thread.join()
 
 
+@pytest.fixture
+def echo(echo: Echo) -> Echo:
+    """Return the function with a TTL of none: these tests look at the order of things, not at the wait."""
+    return lambda name, *words, **keys: echo(name, *words, **{"ttl_s": 0, **keys})
+
+
 def rewrite(platform: Any, manifest: str) -> None:
     (platform.folder / "platform.toml").write_text(manifest)
 
@@ -52,9 +61,9 @@ def words(platform: Any) -> set[str]:
 
 
 def test_a_deploy_rolls_what_was_changed_and_nothing_else(platform: Any, echo: Echo) -> None:
-    platform.up(HEAD + echo("web", "one", count=2) + echo("job"))
+    platform.up(HEAD + echo("web", "one", count=2, ttl_s=1) + echo("job"))
     before = {task["instance"]: task for task in platform.tasks}
-    rewrite(platform, HEAD + echo("web", "two", count=2) + echo("job"))
+    rewrite(platform, HEAD + echo("web", "two", count=2, ttl_s=1) + echo("job"))
     with AlwaysAnswered(platform, "web", 2) as always:
         deployed = platform.command("deploy", "--output", "json")
     assert done(deployed) == [
@@ -194,7 +203,7 @@ def test_a_stop_cuts_a_deploy_short(platform: Any, echo: Echo) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as deploying:
         platform.eventually(lambda: len(platform.tasks) == 4, what="the new ones stand beside the old ones")
         assert platform.command("stop", "web").returncode == 0
-        _, problem = deploying.communicate(timeout=20)
+        _, problem = deploying.communicate(timeout=60)
     assert deploying.returncode == 5
     assert "web: its new tasks were stopped before the old ones were replaced" in problem
     assert platform.tasks == []

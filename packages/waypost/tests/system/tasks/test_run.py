@@ -1,6 +1,7 @@
 """``waypost run``: any program gets the life of a task, in a registry of ours and in another one of the same API."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -20,9 +21,10 @@ from botocore.config import Config
 
 from waypost.promise import Task, read_events
 
+pytestmark = pytest.mark.timeout(240)  # seconds; much of it is for a machine that is busy
 ECHO_TASK = Path(__file__).parents[2] / "echo_task.py"
 PROGRAMS = Path(sys.executable).parent
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 Eventually = Callable[..., Any]
 
 
@@ -46,6 +48,7 @@ class Somewhere:
 
     url: str
     folder: Path
+    name: str = "web"  # of the service
     running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     @property
@@ -62,7 +65,7 @@ class Somewhere:
     def run(self, *words: str, flags: tuple[str, ...] = (), port: int | None = None) -> "subprocess.Popen[bytes]":
         port = port or free_port()
         command = [
-            *(PROGRAMS / "waypost", "run", "--service", "web", "--namespace", "example.test"),
+            *(PROGRAMS / "waypost", "run", "--service", self.name, "--namespace", "example.test"),
             *("--port", str(port), "--address", "127.0.0.1", "--interval-ms", "100", "--ttl-s", "1"),
             *("--endpoint-url", self.url, *flags),
             *("--", sys.executable, ECHO_TASK, *words),
@@ -86,7 +89,9 @@ class Somewhere:
 
     @property
     def service(self) -> str | None:
-        return next((each["Id"] for each in self.cloudmap.list_services()["Services"] if each["Name"] == "web"), None)
+        return next(
+            (each["Id"] for each in self.cloudmap.list_services()["Services"] if each["Name"] == self.name), None
+        )
 
     def instances(self) -> dict[str, dict[str, str]]:
         service = self.service
@@ -107,39 +112,52 @@ class Somewhere:
             process.wait(10)
 
 
-@pytest.fixture
-def moto(tmp_path: Path) -> Iterator[Somewhere]:
-    """Yield a registry of AWS's API that is not Waypost, with the service in it, as a template would have made it."""
+SERVICES = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def moto_url() -> Iterator[str]:
+    """Yield a registry of AWS's API that is not Waypost."""
     port = free_port()
     command = [PROGRAMS / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        somewhere = Somewhere(f"http://127.0.0.1:{port}", tmp_path)
         try:
             eventually(lambda: _listens(port), "moto's server listens")
-            cloudmap = somewhere.cloudmap
-            cloudmap.create_private_dns_namespace(Name="example.test", Vpc="vpc-1")
-            (namespace,) = cloudmap.list_namespaces()["Namespaces"]
-            cloudmap.create_service(
-                Name="web",
-                NamespaceId=namespace["Id"],
-                DnsConfig={"DnsRecords": [{"Type": "A", "TTL": 1}]},
-                HealthCheckCustomConfig={"FailureThreshold": 1},
-            )
-            yield somewhere
+            url = f"http://127.0.0.1:{port}"
+            Somewhere(url, Path()).cloudmap.create_private_dns_namespace(Name="example.test", Vpc="vpc-1")
+            yield url
         finally:
-            somewhere.clear()
             server.terminate()
 
 
 @pytest.fixture
-def waypost(platform: Any, echo: Callable[..., str]) -> Iterator[Somewhere]:
-    """Yield the registry of a platform."""
-    platform.up('namespace = "example.test"\n' + echo("other"))
-    somewhere = Somewhere(f"http://{platform.run['http_address']}", platform.folder)
-    try:
-        yield somewhere
-    finally:
-        somewhere.clear()
+def moto(moto_url: str, tmp_path: Path) -> Iterator[Somewhere]:
+    """Yield it with a service in it that is the test's own, as a template would have made it."""
+    somewhere = Somewhere(moto_url, tmp_path, f"web-{next(SERVICES)}")
+    (namespace,) = somewhere.cloudmap.list_namespaces()["Namespaces"]
+    somewhere.cloudmap.create_service(
+        Name=somewhere.name,
+        NamespaceId=namespace["Id"],
+        DnsConfig={"DnsRecords": [{"Type": "A", "TTL": 1}]},
+        HealthCheckCustomConfig={"FailureThreshold": 1},
+    )
+    yield somewhere
+    somewhere.clear()
+
+
+@pytest.fixture(scope="module")
+def waypost_url(shared_platform: Any, echo_table: Callable[..., str]) -> str:
+    """Return the registry of a platform."""
+    shared_platform.up('namespace = "example.test"\n' + echo_table("other"))
+    return f"http://{shared_platform.run['http_address']}"
+
+
+@pytest.fixture
+def waypost(waypost_url: str, tmp_path: Path) -> Iterator[Somewhere]:
+    """Yield it, with the name of a service that nobody else uses; it is made by whoever needs it."""
+    somewhere = Somewhere(waypost_url, tmp_path, f"web-{next(SERVICES)}")
+    yield somewhere
+    somewhere.clear()
 
 
 def _listens(port: int) -> bool:
@@ -163,7 +181,7 @@ def test_a_program_is_registered_while_healthy_and_drained_before_it_ends(
     assert attributes["AWS_INSTANCE_PORT"] == str(port)
     assert attributes["version"] == "7"
     if where == "waypost":
-        found = somewhere.cloudmap.discover_instances(NamespaceName="example.test", ServiceName="web")
+        found = somewhere.cloudmap.discover_instances(NamespaceName="example.test", ServiceName=somewhere.name)
         assert [each["InstanceId"] for each in found["Instances"]] == [instance]
         _post_health(port, 503)
         eventually(lambda: somewhere.healths() == ["UNHEALTHY"], "it is told to be sick")
@@ -202,7 +220,7 @@ def test_a_registration_outlives_its_machine_by_the_lease_and_no_longer(waypost:
     killed = time.monotonic()
     eventually(lambda: waypost.healths() == ["UNHEALTHY"], "the lease has lapsed")
     assert time.monotonic() - killed > 1
-    asked = {"NamespaceName": "example.test", "ServiceName": "web", "HealthStatus": "HEALTHY"}
+    asked = {"NamespaceName": "example.test", "ServiceName": waypost.name, "HealthStatus": "HEALTHY"}
     assert waypost.cloudmap.discover_instances(**asked)["Instances"] == []
     assert instance in waypost.instances()  # it is removed later: what comes back in between needs no new registration
 
@@ -240,7 +258,7 @@ def test_a_drained_task_runs_on_and_is_found_by_nobody(platform: Any, echo: Call
 def test_a_program_that_never_gets_healthy_is_ended(waypost: Somewhere) -> None:
     process = waypost.run("sick", flags=("--start-timeout-s", "0.5"))
     assert process.wait(PATIENCE_S) == 1
-    assert "web did not start: not healthy within 0.5 s (/health answered HTTP 503)" in waypost.said
+    assert f"{waypost.name} did not start: not healthy within 0.5 s (/health answered HTTP 503)" in waypost.said
 
 
 def test_a_program_without_http_is_checked_by_connecting(waypost: Somewhere) -> None:
@@ -301,7 +319,7 @@ def test_where_there_are_no_drains_and_no_history_the_nearest_is_done_and_said(m
     assert drained.returncode == 0, drained.stderr
     assert json.loads(drained.stdout) == {
         "namespace": "example.test",
-        "service": "web",
+        "service": moto.name,
         "instance": "i-one",
         "drained": True,
         "until": None,
@@ -314,9 +332,10 @@ def test_where_there_are_no_drains_and_no_history_the_nearest_is_done_and_said(m
     assert health == {"i-one": "HEALTHY"}
     twofold = command(moto, "drain", "i-o")
     assert twofold.returncode == 5
-    assert "'i-o' may be i-one of web.example.test, i-other of web.example.test" in twofold.stderr
+    home = f"{moto.name}.example.test"
+    assert f"'i-o' may be i-one of {home}, i-other of {home}" in twofold.stderr
     assert command(moto, "drain", "nothing").returncode == 3
-    history = command(moto, "history", "web")
+    history = command(moto, "history", moto.name)
     assert history.returncode == 1
     assert "this registry keeps no history" in history.stderr
     moto.url = "http://127.0.0.1:1"
