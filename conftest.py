@@ -4,6 +4,7 @@ import getpass
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -14,6 +15,10 @@ from pathlib import Path
 import pytest
 
 DATABASE_NUMBERS = itertools.count(1)
+
+# A shell starts its background jobs with SIGINT ignored, which processes hand down; tests send it as Ctrl-C does.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing(what: str) -> None:

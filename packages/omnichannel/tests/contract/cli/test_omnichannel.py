@@ -87,9 +87,10 @@ def test_a_receiver_prints_each_webhook_that_arrives() -> None:
             assert post({}) == 204
             assert json.loads(receiver.stdout.readline()) == {"subject": "Hello"}
             assert post({"Content-Length": "99999999"}) == 413
-        finally:
             receiver.send_signal(signal.SIGINT)
-        assert receiver.wait(10) == 0
+            assert receiver.wait(10) == 0
+        finally:
+            receiver.kill()
 
 
 @pytest.mark.parametrize("address", ["9000", "127.0.0.1:port", "127.0.0.1:99999", "192.0.2.1:9000"])

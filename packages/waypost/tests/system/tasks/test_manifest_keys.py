@@ -126,13 +126,16 @@ def test_logs_are_shown_followed_and_kept_short(platform: Any, echo: Echo) -> No
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
-        for _ in range(2):
-            assert following.stdout.readline().endswith(" | listening\n")
-        victim = next(task for task in platform.tasks if task["service"] == "api")
-        os.kill(victim["pid"], signal.SIGKILL)
-        successor = following.stdout.readline()  # of a task that did not run yet when the command was given
-        assert successor.endswith(" | listening\n")
-        assert victim["instance"][:8] not in successor
-        following.send_signal(signal.SIGINT)
-        assert following.wait(60) == 130
+        try:
+            for _ in range(2):
+                assert following.stdout.readline().endswith(" | listening\n")
+            victim = next(task for task in platform.tasks if task["service"] == "api")
+            os.kill(victim["pid"], signal.SIGKILL)
+            successor = following.stdout.readline()  # of a task that did not run yet when the command was given
+            assert successor.endswith(" | listening\n")
+            assert victim["instance"][:8] not in successor
+            following.send_signal(signal.SIGINT)
+            assert following.wait(60) == 130
+        finally:
+            following.kill()
     os.kill(next(task["pid"] for task in platform.tasks if task["service"] == "web"), signal.SIGKILL)
