@@ -189,7 +189,7 @@ class Roster:
             if is_free(endpoint):
                 return endpoint
             self._pool.give_back(endpoint, now=loop.time(), ttl_s=0)
-            if refuse_foreigners:
+            if refuse_foreigners and not self._pool.shares_address:  # there, the next port will do
                 raise port_taken(endpoint)
             log.warning("address.foreign", endpoint=str(endpoint), holder=holder(endpoint.address, endpoint.port))
         raise port_taken(endpoint)
