@@ -19,7 +19,6 @@ __all__ = ["AWS", "Access"]
 
 AWS: Final = "aws"
 DEFAULT: Final = "http://127.0.0.1:8500"
-ANYONE: Final = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "anyone", "AWS_SECRET_ACCESS_KEY": "anything"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +44,12 @@ class Access:
         """Yield a client. Errors of the SDK inside the block leave it as this package's own."""
         from waypost.cli.catalog.sdk_errors import foreign_errors
         from waypost.cloudmap import open_cloudmap  # the SDK takes its time, and --help should not wait for it
+        from waypost.tasks.environment import with_aws_defaults
 
-        if "AWS_REGION" in os.environ:  # the name in other SDKs, which botocore does not know
+        if self.endpoint != AWS:  # a registry on loopback asks for no key, but the SDK does
+            os.environ.update(with_aws_defaults(os.environ))
+        elif "AWS_REGION" in os.environ:  # the name in other SDKs, which botocore does not know
             os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])
-        if self.endpoint != AWS:
-            for name, value in ANYONE.items():  # a registry on loopback asks for no key, but the SDK does
-                os.environ.setdefault(name, value)
         with foreign_errors(self.endpoint):
             async with open_cloudmap(None if self.endpoint == AWS else self.endpoint, attempts=2) as client:
                 yield client

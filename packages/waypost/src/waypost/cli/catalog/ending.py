@@ -1,8 +1,8 @@
 """How these commands end: what cannot be done as one line, and an exit code."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -27,14 +27,10 @@ def run(access: Access, work: Work) -> None:
     end(connected())
 
 
-def end(work: "Awaitable[None]") -> None:
+def end(work: Coroutine[Any, Any, None]) -> None:
     """Do some work to its end."""
-
-    async def awaited() -> None:
-        await work
-
     try:
-        asyncio.run(awaited())
+        asyncio.run(work)
     except CommandFailed as failure:
         refuse(failure)
     except KeyboardInterrupt:
