@@ -13,13 +13,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
 import pytest
+from tests.steady_load import Load, at_rate
 
 from omnichannel.discovery import ServiceClient, ServiceEndpoints
 from waypost.promise import read_events, violations
@@ -28,7 +29,6 @@ from waypost_client.ejection import Ejections
 
 WAYPOST = Path(sys.executable).with_name("waypost")
 PATIENCE_S = 150.0
-IN_FLIGHT = 200  # requests at a time of each kind; one more would only wait
 MANIFEST = """
 namespace = "secure-api.local"
 [balancer]
@@ -96,70 +96,36 @@ def deployable(tmp_path: Path) -> Iterator[Deployable]:
     platform.clear()
 
 
-async def at_rate(per_s: float, ask: Callable[[], Awaitable[None]], over: asyncio.Event) -> Counter[str]:
-    """Ask so many times a second until it is over; return what came of it, by kind of failure."""
-    outcomes: Counter[str] = Counter()
-    turns = asyncio.Semaphore(IN_FLIGHT)
-    loop = asyncio.get_running_loop()
-
-    async def once() -> None:
-        try:
-            await ask()
-        except Exception as error:
-            outcomes[f"{type(error).__name__}: {error}"] += 1
-        else:
-            outcomes["ok"] += 1
-        finally:
-            turns.release()
-
-    async with asyncio.TaskGroup() as group:
-        due = loop.time()
-        while not over.is_set():
-            await turns.acquire()
-            group.create_task(once())
-            due = max(due + 1 / per_s, loop.time() - 1)  # behind by more than a second: the machine cannot do it
-            await asyncio.sleep(max(0.0, due - loop.time()))
-    return outcomes
-
-
 async def deploy_under_load(platform: Deployable, *, times: int, per_s: float) -> dict[str, Counter[str]]:
     run = platform.run
     endpoints = ServiceEndpoints("api.secure-api.local", "worker.secure-api.local", "scheduler.secure-api.local")
     resolver = Resolver.from_environment({"WAYPOST_DNS": run["dns_address"]})
     client = ServiceClient(endpoints, resolver)
-    url = f"http://{run['balancer_address']}/v1/channels"
     over = asyncio.Event()
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http:
+    balanced = Load(f"http://{run['balancer_address']}/v1/channels", per_s)
+    await balanced.begin()
 
-        async def ask_api() -> None:
-            async with http.get(url) as answer:
-                await answer.read()
-                answer.raise_for_status()
+    async def ask_worker() -> None:
+        await client.call_worker("/process", {"text": "hello"})
 
-        async def ask_worker() -> None:
-            await client.call_worker("/process", {"text": "hello"})
-
-        asking = {
-            "balancer": asyncio.create_task(at_rate(per_s, ask_api, over)),
-            "ServiceClient": asyncio.create_task(at_rate(per_s, ask_worker, over)),
-        }
-        began = time.monotonic()
-        try:
-            for version in range(1, times + 1):
-                platform.deploy_to(version)
-                deploying = await asyncio.create_subprocess_exec(
-                    *(WAYPOST, "deploy", "--state-dir", platform.state, "-o", "json"),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                )
-                said, problems = await deploying.communicate()
-                assert deploying.returncode == 0, problems.decode()
-                assert [each["what"] for each in json.loads(said)] == ["deployed", "deployed"]
-        finally:
-            over.set()
-        outcomes = {name: await task for name, task in asking.items()}
-        took_s = time.monotonic() - began
-        await client.close()
+    called = asyncio.create_task(at_rate(per_s, ask_worker, over))
+    began = time.monotonic()
+    try:
+        for version in range(1, times + 1):
+            platform.deploy_to(version)
+            deploying = await asyncio.create_subprocess_exec(
+                *(WAYPOST, "deploy", "--state-dir", platform.state, "-o", "json"),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            said, problems = await deploying.communicate()
+            assert deploying.returncode == 0, problems.decode()
+            assert [each["what"] for each in json.loads(said)] == ["deployed", "deployed"]
+    finally:
+        over.set()
+        outcomes = {"balancer": await balanced.end(), "ServiceClient": await called}
+    took_s = time.monotonic() - began
+    await client.close()
     for name, counts in outcomes.items():
         print(f"{name}: {counts.total() / took_s:.0f} requests/s over {took_s:.0f} s, {counts}")
     return outcomes

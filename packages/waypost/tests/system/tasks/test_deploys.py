@@ -1,5 +1,6 @@
 """Deploys, counts and restarts of a running platform, as people ask for them on the command line."""
 
+import asyncio
 import json
 import subprocess
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.steady_load import Load
 
 from waypost.promise import read_events, violations
 
@@ -209,3 +211,25 @@ def test_a_stop_cuts_a_deploy_short(platform: Any, echo: Echo) -> None:
     assert platform.tasks == []
     rewrite(platform, HEAD + echo("web", "two", count=2))
     assert done(platform.command("deploy", "web", "-o", "json")) == [{"service": "web", "what": "deployed", "count": 2}]
+
+
+@pytest.mark.soak
+async def test_a_thousand_requests_a_second_each_way_see_nothing_of_deploys(platform: Any, echo: Echo) -> None:
+    head = HEAD + '[balancer]\nservice = "web"\n'
+    await asyncio.to_thread(platform.up, head + echo("web", "0", count=2, ttl_s=1))
+    port = platform.tasks[0]["address"].rpartition(":")[2]
+    loads = {
+        "balancer": Load(f"http://{platform.run['balancer_address']}/", 1_000),
+        "DNS": Load(f"http://web.example.test:{port}/", 1_000, platform.run["dns_address"]),
+    }
+    for load in loads.values():
+        await load.begin()
+    for version in range(1, 6):
+        rewrite(platform, head + echo("web", str(version), count=2, ttl_s=1))
+        assert done(await asyncio.to_thread(platform.command, "deploy", "-o", "json"))[0]["what"] == "deployed"
+    for name, load in loads.items():
+        outcomes = await load.end()
+        print(f"by {name}: {outcomes}")
+        assert set(outcomes) == {"ok"}
+        assert outcomes["ok"] > 5_000
+    assert violations(read_events(platform.folder / "promise")) == []
