@@ -47,7 +47,8 @@ __all__ = ["OpenToAll", "run_registry"]
 
 LARGE_BODIES: Final = {"/batch": BATCH_BODY}
 KEEP_ALIVE_S: Final = 75
-CONNECTIONS: Final = 4_096
+CONNECTIONS: Final = 16_384  # fewer where the process may not open so many files
+OWN_DESCRIPTORS: Final = 128  # for the database, the nameservers that follow, and logs
 TRIM_EVERY_S: Final = 60.0
 TRIM_PAUSE_S: Final = 0.05  # between two pieces: writes come first
 
@@ -82,7 +83,10 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         gc.freeze()  # what is loaded stays: later collections need not look at it
         chance = random.SystemRandom()
         feed = FeedServer(lambda: registry.catalog)
-        watches = Watches(lambda: registry.catalog, catalog, await journal.latest(KEPT))
+        connections = connections_for(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        watches = Watches(
+            lambda: registry.catalog, catalog, await journal.latest(KEPT), most=watches_among(connections)
+        )
         care = Care(lambda: registry.catalog, _reach(settings, listener), random.Random())  # noqa: S311 (who is removed first)
         listeners = (watches, care, MulticastWarning())
         registry = Registry(catalog, journal, feed, ids=Ids(chance), quotas=settings.quotas, listeners=listeners)
@@ -102,7 +106,7 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
             registry, care, journal, watches, RegistryMetrics(registry, feed, care, watches), calls
         )
         app = Door(build_app(endpoint, routes), hosts=Hosts(settings.hosts), keys=keys, bodies=LARGE_BODIES)
-        server = uvicorn.Server(_uvicorn_config(app))
+        server = uvicorn.Server(_uvicorn_config(app, connections))
         feed_server = await feed.listen(settings.feed)
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(registry.run(), name="registry")
@@ -123,6 +127,16 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
             feed_server.close()
     finally:
         await journal.close()
+
+
+def connections_for(descriptors: int) -> int:
+    """Return how many clients may be connected at a time, with so many files that the process may open."""
+    return max(1, min(CONNECTIONS, descriptors - OWN_DESCRIPTORS))
+
+
+def watches_among(connections: int) -> int:
+    """Return how many of the connections may be watches: the rest stays for calls that end."""
+    return connections * 3 // 4
 
 
 def _is_loopback(listener: socket) -> bool:
@@ -151,7 +165,7 @@ def _reach(settings: RegistrySettings, listener: socket) -> CheckReach:
     return CheckReach.parse(settings.check_networks, loopback=api.is_loopback, own=own)
 
 
-def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+def _uvicorn_config(app: ASGIApp, connections: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=BoundedHttpProtocol,
@@ -162,7 +176,7 @@ def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=3,
-        limit_concurrency=CONNECTIONS,
+        limit_concurrency=connections,
     )
 
 

@@ -21,7 +21,7 @@ from waypost.catalog.subjects import subject_of
 __all__ = ["TooManyWatches", "Watch", "Watches", "at_text"]
 
 KEPT: Final = 16_384  # changes, of all services, from which a watch can resume
-WATCHES: Final = 2_048  # at once, half of the connections that the registry takes
+WATCHES: Final = 2_048  # at a time, unless told otherwise
 UNREAD: Final = 1 << 20  # octets of earlier commits that may wait for one client when the next one comes
 PROGRESS_S: Final = 15.0  # seconds of silence after which a client is told how far the registry is
 PIECE: Final = 64 << 10  # octets that are written at a time, more or less
@@ -52,9 +52,15 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause
 
 
-class _Kept(msgspec.Struct, frozen=True, gc=False):
+class _Kept(msgspec.Struct, gc=False):
     recorded: Recorded
     instance: Instance | None
+    event: bytes = b""  # as it was told, once it was: thousands of clients may come back for it together
+
+    def told(self) -> bytes:
+        if not self.event:
+            self.event = _told(self.recorded, self.instance)
+        return self.event
 
 
 class Watch:
@@ -113,12 +119,15 @@ class Watch:
 class Watches:
     """Every watch of one registry."""
 
-    def __init__(self, catalog: Callable[[], Catalog], loaded: Catalog, latest: Iterable[Recorded] = ()) -> None:
+    def __init__(
+        self, catalog: Callable[[], Catalog], loaded: Catalog, latest: Iterable[Recorded] = (), *, most: int = WATCHES
+    ) -> None:
         """Begin with the catalog as loaded and the newest changes of the journal, so that a watch outlives a restart.
 
         :param catalog: returns the registry's catalog, from its first change on.
+        :param most: watches at a time; one more is refused.
         """
-        self._catalog = catalog
+        self._catalog, self._most = catalog, most
         self._of_service: defaultdict[str, set[Watch]] = defaultdict(set)
         self._kept: deque[_Kept] = deque()
         self._kept_of: defaultdict[str, deque[_Kept]] = defaultdict(deque)
@@ -137,7 +146,7 @@ class Watches:
 
         :raises TooManyWatches: there are as many as there may be.
         """
-        if self.count >= WATCHES or self._closed:
+        if self.count >= self._most or self._closed:
             raise TooManyWatches
         watch = Watch(self._first(entry, namespace, after), self._catalog)
         self._of_service[entry.service.id].add(watch)
@@ -163,7 +172,7 @@ class Watches:
             if service_id is not None:
                 touched[service_id] = recorded.revision
                 if service_id in self._of_service:
-                    events[service_id].append(_told(kept))
+                    events[service_id].append(kept.told())
         deleted = {each for each in touched if self._catalog().get_entry(each) is None}
         for service_id in deleted:
             self._kept_of.pop(service_id, None)
@@ -221,7 +230,7 @@ class Watches:
             return _present(entry, namespace, revision)
         if self._resumable_from <= after <= revision:
             missed = self._kept_of.get(entry.service.id, ())
-            return [_told(kept) for kept in missed if kept.recorded.revision > after]
+            return _joined(kept.told() for kept in missed if kept.recorded.revision > after)
         known = b'{"revision":%d,"resumable_from":%d}' % (revision, self._resumable_from)
         return [_event("gone", revision, known), *_present(entry, namespace, revision)]
 
@@ -235,14 +244,25 @@ def _event(name: str, revision: int, data: bytes) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (revision, name.encode(), data)
 
 
-def _told(kept: _Kept) -> bytes:
-    recorded = kept.recorded
+def _joined(events: Iterable[bytes]) -> list[bytes]:
+    """Return the events in few pieces: each piece that is written costs a system call."""
+    pieces: list[bytes] = []
+    piece = bytearray()
+    for event in events:
+        piece += event
+        if len(piece) > PIECE:
+            pieces.append(bytes(piece))
+            piece.clear()
+    return [*pieces, bytes(piece)] if piece else pieces
+
+
+def _told(recorded: Recorded, instance: Instance | None) -> bytes:
     told = Told(
         revision=recorded.revision,
         at=at_text(recorded.at_ms),
         change=type(recorded.change).__name__,
         instance_id=subject_of(recorded.change).instance_id,
-        instance=None if kept.instance is None else _shown(kept.instance),
+        instance=None if instance is None else _shown(instance),
         cause=recorded.cause,
     )
     return _event("change", recorded.revision, msgspec.json.encode(told))

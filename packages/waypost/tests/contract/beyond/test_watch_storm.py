@@ -1,4 +1,4 @@
-"""Two thousand watches at once, cut off together and back together."""
+"""Ten thousand watches at once, cut off together and back together."""
 
 import asyncio
 import json
@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-WATCHES = 2_000
-CHANGES = 200
+WATCHES = 10_000
+CHANGES = 10
 
 
 class Client:
@@ -51,7 +52,7 @@ class Client:
 
 @pytest.mark.soak
 @pytest.mark.timeout(300)
-async def test_two_thousand_watches_hear_everything_also_over_a_crash(
+async def test_ten_thousand_watches_hear_everything_also_over_a_crash(
     registry: Any, make_service: Callable[..., Any]
 ) -> None:
     service = await asyncio.to_thread(make_service, registry.client())
@@ -75,7 +76,9 @@ async def test_two_thousand_watches_hear_everything_also_over_a_crash(
     await asyncio.to_thread(register, registry, service, CHANGES)
     began = time.monotonic()
     await asyncio.gather(*(each.follow(address, 2 * CHANGES) for each in clients))
-    print(f"all were back and had caught up in {time.monotonic() - began:.1f} s")
+    spent = psutil.Process(registry.process.pid).cpu_times()
+    took_s, cpu_s = time.monotonic() - began, spent.user + spent.system
+    print(f"all were back and had caught up in {took_s:.1f} s; the registry took {cpu_s:.1f} s of CPU")
     wanted = [f"i-{number}" for number in range(2 * CHANGES)]
     assert all(each.heard == wanted for each in clients)
     assert not any("gone" in each.names for each in clients)

@@ -196,8 +196,8 @@ async def test_a_deleted_service_ends_its_watches_after_the_last_word(journal: J
     assert [name for name, _ in await read(watch)] == ["change", "change", "deleted"]
 
 
-def test_there_are_no_more_watches_than_may_be(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches_module, "WATCHES", 2)
+def test_there_are_no_more_watches_than_may_be(journal: Journal) -> None:
+    journal.watches = Watches(lambda: journal.catalog, journal.catalog, most=2)
     first = journal.open("a")
     journal.open("b")
     with pytest.raises(TooManyWatches):
