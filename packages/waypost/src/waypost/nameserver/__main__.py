@@ -34,7 +34,7 @@ from waypost.nameserver.notify import Notifier
 from waypost.nameserver.pages import serve_pages
 from waypost.nameserver.records import MULTIVALUE_LIMIT
 from waypost.nameserver.settings import NameserverSettings, Place
-from waypost.nameserver.zones import Zone
+from waypost.nameserver.zone import Zone
 from waypost.promise import PromiseLog
 
 TICK_S: Final = 0.25  # seconds between two looks at how old the answers are

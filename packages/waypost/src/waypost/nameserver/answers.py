@@ -30,7 +30,8 @@ from waypost.nameserver.sections import (
     with_soa,
     zone_pointer,
 )
-from waypost.nameserver.zones import Found, NoData, NoName, Outcome, Outside, Zone, Zones
+from waypost.nameserver.zone import Zone
+from waypost.nameserver.zones import Found, NoData, NoName, Outcome, Outside, Zones
 
 __all__ = ["Aliased", "Answer", "Chain", "Negative", "Plain", "Positive", "Refusal", "compile_answer", "follow_alias"]
 

@@ -2,11 +2,11 @@
 
 A server holds hundreds of thousands of instances, and what is kept of each is most of its memory: so tags, operations
 and the attributes of applications are left out, what is alike is one object, and the instances of a service, of which
-most have few, are a tuple and no dictionary.
+most have few, are a tuple and no dictionary once they have come to rest.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -36,45 +36,52 @@ ATTRIBUTES: Final[Mapping[RecordType, frozenset[str]]] = {
 
 
 class Holding:
-    """One service with its instances, in the order in which they came."""
+    """One service with its instances, in the order in which they came.
 
-    __slots__ = ("instances", "service")
+    While changes come faster than somebody asks, they are kept by id, so that each costs the same however many
+    instances there are; once they are asked for, they are a tuple again, which takes less room.
+    """
+
+    __slots__ = ("_by_id", "_settled", "service")
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.instances: tuple[Instance, ...] = ()
+        self._settled: tuple[Instance, ...] = ()
+        self._by_id: dict[str, Instance] | None = None  # given: the truth, and the tuple is old
 
-    def get(self, instance_id: str) -> Instance | None:
-        """Return an instance, if it is here."""
-        return next((instance for instance in self.instances if instance.id == instance_id), None)
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """All of them."""
+        if self._by_id is not None:
+            self._settled, self._by_id = tuple(self._by_id.values()), None
+        return self._settled
+
+    def fill(self, instances: Iterable[Instance]) -> None:
+        """Hold these, which are slim already, and no others."""
+        self._settled, self._by_id = tuple(instances), None
 
     def put(self, instance: Instance) -> None:
         """Take an instance in, in the place of the one with its id if there is one."""
-        slim = slim_instance(instance, self.service)
-        if self.get(instance.id) is None:
-            self.instances = (*self.instances, slim)
-        else:
-            self.instances = tuple(slim if each.id == slim.id else each for each in self.instances)
+        self._unsettled()[instance.id] = slim_instance(instance, self.service)
 
     def drop(self, instance_id: str) -> None:
         """Let an instance go.
 
         :raises KeyError: it is not here.
         """
-        left = tuple(each for each in self.instances if each.id != instance_id)
-        if len(left) == len(self.instances):
-            raise KeyError(instance_id)
-        self.instances = left
+        del self._unsettled()[instance_id]
 
     def change(self, instance_id: str, change: InstanceChanged) -> None:
         """Take a change of an instance in.
 
         :raises KeyError: it is not here.
         """
-        present = self.get(instance_id)
-        if present is None:
-            raise KeyError(instance_id)
-        self.put(changed_instance(present, change))
+        self.put(changed_instance(self._unsettled()[instance_id], change))
+
+    def _unsettled(self) -> dict[str, Instance]:
+        if self._by_id is None:
+            self._by_id, self._settled = {instance.id: instance for instance in self._settled}, ()
+        return self._by_id
 
 
 def slim_service(service: Service) -> Service:

@@ -23,7 +23,7 @@ from waypost.nameserver.messages import FLAGS_AND_COUNTS
 from waypost.nameserver.queries import HEADER_OCTETS, TYPE_AND_CLASS
 from waypost.nameserver.sections import ASKED_NAME, AUTHORITATIVE, encode_choices
 from waypost.nameserver.settings import Place
-from waypost.nameserver.zones import Zone
+from waypost.nameserver.zone import Zone
 
 __all__ = ["Notifier"]
 

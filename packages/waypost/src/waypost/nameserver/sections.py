@@ -16,7 +16,7 @@ from dns.rdatatype import RdataType
 
 from waypost.nameserver.queries import HEADER_OCTETS
 from waypost.nameserver.records import AliasRecord, RecordSet
-from waypost.nameserver.zones import Zone
+from waypost.nameserver.zone import Zone
 
 __all__ = [
     "ASKED_NAME",

@@ -22,7 +22,8 @@ from waypost.nameserver.messages import Transport, reply_head
 from waypost.nameserver.queries import Query
 from waypost.nameserver.records import AliasRecord, Owner, Record, RecordSet, offered, record_set
 from waypost.nameserver.sections import ASKED_NAME, AUTHORITATIVE, Sections, encode_choices
-from waypost.nameserver.zones import NAME_SERVER, Zone, Zones
+from waypost.nameserver.zone import NAME_SERVER, Zone
+from waypost.nameserver.zones import Zones
 
 __all__ = ["Transfer", "begin_transfer", "is_newer"]
 

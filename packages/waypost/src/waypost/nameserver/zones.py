@@ -6,10 +6,10 @@ Clients of a VPC see its private zones and the public ones. Source: RFC 1034 sec
 (NODATA against NXDOMAIN), RFC 8020 (empty non-terminals exist).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import ip_address
-from itertools import islice
 from typing import Final, Self, assert_never
 
 from dns.rdatatype import RdataType
@@ -31,76 +31,13 @@ from waypost.catalog.model import Instance, Namespace, RecordType, Service
 from waypost.catalog.selection import select_answerable
 from waypost.nameserver.clients import View
 from waypost.nameserver.holdings import Holding, slim_instance, slim_service
-from waypost.nameserver.names import InvalidName, encode_labels, encode_name, suffixes
+from waypost.nameserver.names import InvalidName, encode_name, suffixes
 from waypost.nameserver.records import MULTIVALUE_LIMIT, Owner, Record, RecordSet, record_set
+from waypost.nameserver.zone import NAME_SERVER, NS_TTL_S, Zone
 
-__all__ = ["NAME_SERVER", "Found", "NoData", "NoName", "Outcome", "Outside", "Zone", "Zones"]
+__all__ = ["Found", "NoData", "NoName", "Outcome", "Outside", "Zones"]
 
 EMPTY_SERVICE_TTL_S: Final = 5  # at most: how long a service may stay dark after its first instance came
-NAME_SERVER: Final = encode_labels("ns")  # below the zone's name
-HOSTMASTER: Final = encode_labels("hostmaster")
-NS_TTL_S: Final = 172_800  # as Route 53's
-REFRESH_RETRY_EXPIRE: Final = (7_200, 900, 1_209_600)  # seconds, as Route 53's
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Zone:
-    """A namespace as a zone. Only :class:`Zones` changes it."""
-
-    namespace: Namespace
-    name: bytes  # wire form, lower case
-    serial: int  # 0..2**32-1: revision of the last change to the zone
-    owners: dict[bytes, tuple[Owner, ...]] = field(default_factory=dict)  # of each name the first answers
-    below: dict[bytes, int] = field(default_factory=dict)  # name inside the zone → how many owners are under it
-
-    @property
-    def negative_ttl_s(self) -> int:
-        """How long an absence may be remembered: TTL of the SOA record and its MINIMUM, which are kept equal."""
-        return self.namespace.soa_ttl_s or 0
-
-    def soa_rdata(self, name: bytes, ttl_s: int) -> bytes:
-        """Return the SOA record's data. ``name`` is the zone's, in full or as a compression pointer."""
-        numbers = (self.serial, *REFRESH_RETRY_EXPIRE, ttl_s)
-        return NAME_SERVER + name + HOSTMASTER + name + b"".join(number.to_bytes(4, "big") for number in numbers)
-
-    def soa(self) -> RecordSet:
-        """Return the SOA record, its names in full."""
-        record = Record(self.soa_rdata(self.name, self.negative_ttl_s))
-        return RecordSet(rtype=RdataType.SOA, ttl_s=self.negative_ttl_s, records=(record,), drawn=1)
-
-    def name_servers(self) -> RecordSet:
-        """Return the NS record."""
-        record = Record(NAME_SERVER + self.name)
-        return RecordSet(rtype=RdataType.NS, ttl_s=NS_TTL_S, records=(record,), drawn=1)
-
-    def put(self, owner: Owner) -> None:
-        """Publish an owner, in the place of what it published at this name before."""
-        present = self.owners.get(owner.name, ())
-        others = [other for other in present if other.place != owner.place]
-        self.owners[owner.name] = (owner,) if not others else tuple(sorted([*others, owner], key=lambda one: one.rank))
-        if len(others) == len(present):
-            self._count(owner.name, +1)
-
-    def drop(self, name: bytes, place: tuple[str, str | None]) -> None:
-        """Withdraw what a service or instance publishes at a name, if it does."""
-        present = self.owners.get(name, ())
-        others = tuple(other for other in present if other.place != place)
-        if len(others) == len(present):
-            return
-        if others:
-            self.owners[name] = others
-        else:
-            del self.owners[name]
-        self._count(name, -1)
-
-    def _count(self, name: bytes, delta: int) -> None:
-        """Note at each name between this one and the zone's that there is more, or less, below it."""
-        for ancestor in islice(suffixes(name), 1, None):
-            if ancestor == self.name:
-                break
-            self.below[ancestor] = self.below.get(ancestor, 0) + delta
-            if not self.below[ancestor]:
-                del self.below[ancestor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +92,7 @@ class Zones:
         self._touched: set[bytes] = set()  # zones whose serial has grown
         self._revision = 0
         self._holdings: dict[str, Holding | None] = {}  # service id → what is held; None: DNS does not know the service
+        self._unsettled: dict[str, set[str]] = {}  # service id → instances that have changed since it was published
         self._zone_of: dict[str, Zone] = {}  # namespace id → zone
         self._zones_named: dict[bytes, list[Zone]] = {}  # the first that a client sees is served
 
@@ -183,7 +121,7 @@ class Zones:
             if holding is not None:
                 registered.setdefault(holding.service.id, []).append(slim_instance(instance, holding.service))
         for holding in filter(None, zones._holdings.values()):
-            holding.instances = tuple(registered.pop(holding.service.id, ()))
+            holding.fill(registered.pop(holding.service.id, ()))
             zones._publish(holding, [instance.id for instance in holding.instances])
         return zones
 
@@ -201,6 +139,9 @@ class Zones:
         if revision != self._revision + 1:
             raise ValueError(f"revision {revision} does not follow {self._revision}")
         self._revision = revision
+        if isinstance(change, InstanceRegistered | InstanceDeregistered | InstanceChanged):
+            return self._take_in(change)
+        self._settle()
         match change:
             case NamespaceCreated(namespace):
                 self._add_zone(namespace)
@@ -213,25 +154,29 @@ class Zones:
                 return None
             case ServiceCreated(service):
                 holding = self._hold(service)
-                return [] if holding is None else self._publish(holding, ())
+                return [] if holding is None else self._publish_anew(holding)
             case ServiceUpdated(service):
                 return self._update_service(service)
             case ServiceDeleted(service_id):
                 holding = self._holdings.pop(service_id)
                 return [] if holding is None else self._withdraw(holding.service)
+            case OperationFailed():
+                return []
+            case _:
+                assert_never(change)
+
+    def _take_in(self, change: InstanceRegistered | InstanceDeregistered | InstanceChanged) -> list[bytes]:
+        match change:
             case InstanceRegistered(instance):
                 return self._change(instance.service_id, instance.id, lambda holding: holding.put(instance))
             case InstanceDeregistered(service_id, instance_id):
                 return self._change(service_id, instance_id, lambda holding: holding.drop(instance_id))
             case InstanceChanged(service_id, instance_id):
                 return self._change(service_id, instance_id, lambda holding: holding.change(instance_id, change))
-            case OperationFailed():
-                return []
-            case _:
-                assert_never(change)
 
     def lookup(self, name: bytes, rtype: int, view: View = None) -> Outcome:
         """Return what is at a name (wire form, lower case) for a record type."""
+        self._settle()
         zone = self._find_zone(name, view)
         if zone is None:
             return Outside()
@@ -260,11 +205,13 @@ class Zones:
 
     def is_published(self, name: bytes, view: View = None) -> bool:
         """Tell whether a service publishes a name (wire form, lower case): the zone's own names are not meant."""
+        self._settle()
         zone = self._find_zone(name, view)
         return zone is not None and name in zone.owners
 
     def zone_at(self, name: bytes, view: View = None) -> Zone | None:
         """Return the zone that has this very name (wire form, lower case)."""
+        self._settle()
         zone = self._find_zone(name, view)
         return zone if zone is not None and zone.name == name else None
 
@@ -332,6 +279,13 @@ class Zones:
         if holding is None:
             return []
         holding.service = slim_service(service)
+        return self._publish_anew(holding)
+
+    def _publish_anew(self, holding: Holding) -> list[bytes]:
+        """Publish a service with all its instances; return its names."""
+        zone, _ = self._place_of(holding.service)
+        if zone is not None:
+            self._touch(zone)
         return self._publish(holding, [instance.id for instance in holding.instances])
 
     def _change(self, service_id: str, instance_id: str, change: Callable[[Holding], None]) -> list[bytes]:
@@ -339,7 +293,25 @@ class Zones:
         if holding is None:
             return []
         change(holding)
-        return self._publish(holding, (instance_id,))
+        zone, name = self._place_of(holding.service)
+        if zone is None:
+            return []
+        self._touch(zone)
+        self._unsettled.setdefault(service_id, set()).add(instance_id)
+        return [name, *_targets(name, holding.service, (instance_id,)).values()]
+
+    def _settle(self) -> None:
+        """Publish what instances have changed, before anybody asks: once, however many changes have come.
+
+        To publish a service costs as much as it has instances. A burst of changes must not pay that each time.
+        """
+        if not self._unsettled:
+            return
+        unsettled, self._unsettled = self._unsettled, {}
+        for service_id, instance_ids in unsettled.items():
+            holding = self._holdings[service_id]
+            assert holding is not None
+            self._publish(holding, instance_ids)
 
     def _publish(self, holding: Holding, instance_ids: Iterable[str]) -> list[bytes]:
         """Bring a service's own name, and the targets of these instances, up to date; return these names."""
@@ -347,7 +319,6 @@ class Zones:
         zone, name = self._place_of(service)
         if zone is None:
             return []
-        self._touch(zone)
         answerable = select_answerable(holding.instances, fail_open=service.fails_open).instances
         if answerable == holding.instances:
             answerable = holding.instances  # one tuple suffices
@@ -355,9 +326,11 @@ class Zones:
             zone.put(Owner(name=name, service=service, instance_id=None, instances=answerable))
         else:
             zone.drop(name, (service.id, None))
-        if all(record.type is not RecordType.SRV for record in service.records):
-            return [name]
-        return [name, *_publish_targets(zone, name, holding, instance_ids)]
+        targets = _targets(name, service, instance_ids)
+        present = {instance.id: instance for instance in holding.instances} if targets else {}
+        for instance_id, target in targets.items():
+            _publish_target(zone, target, service, instance_id, present.get(instance_id))
+        return [name, *targets.values()]
 
     def _withdraw(self, service: Service) -> list[bytes]:
         """Take away the name of a service, which has no instances left; return it."""
@@ -379,21 +352,22 @@ class Zones:
             return None, b""  # the rules refuse such a name
 
 
-def _publish_targets(zone: Zone, name: bytes, holding: Holding, instance_ids: Iterable[str]) -> Iterator[bytes]:
-    """Bring the targets of these instances of an SRV service up to date; yield their names."""
-    service = holding.service
-    for instance_id in instance_ids:
-        try:
-            target = encode_name(instance_id, name).lower()
-        except InvalidName:
-            continue  # the rules refuse such an id for SRV
-        instance = holding.get(instance_id)
-        alone = select_answerable([] if instance is None else [instance], fail_open=service.fails_open).instances
-        if alone:
-            zone.put(Owner(name=target, service=service, instance_id=instance_id, instances=alone))
-        else:
-            zone.drop(target, (service.id, instance_id))
-        yield target
+def _targets(name: bytes, service: Service, instance_ids: Iterable[str]) -> dict[str, bytes]:
+    """Return the targets of these instances, if the service has SRV records; ids that differ by case share one."""
+    targets: dict[str, bytes] = {}
+    if any(record.type is RecordType.SRV for record in service.records):
+        for instance_id in instance_ids:
+            with suppress(InvalidName):  # the rules refuse such an id for SRV
+                targets[instance_id] = encode_name(instance_id, name).lower()
+    return targets
+
+
+def _publish_target(zone: Zone, target: bytes, service: Service, instance_id: str, instance: Instance | None) -> None:
+    alone = select_answerable([] if instance is None else [instance], fail_open=service.fails_open).instances
+    if alone:
+        zone.put(Owner(name=target, service=service, instance_id=instance_id, instances=alone))
+    else:
+        zone.drop(target, (service.id, instance_id))
 
 
 def _apex(zone: Zone, rtype: int) -> Found | NoData:
