@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import event, make_url
-from sqlalchemy.engine import URL
+from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+
+from waypost.journal.writer import AsyncWriter, ThreadWriter, Writer
 
 __all__ = ["AWAY", "BUSY_S", "Engines", "database_url", "make_engines", "words"]
 
@@ -28,7 +30,7 @@ class Engines:
     """One pool of connections for each use."""
 
     address: URL  # shows no password as text
-    writer: AsyncEngine  # one connection, whose transactions are the pen's
+    writer: Writer  # one connection, whose transactions are the pen's
     reader: AsyncEngine
     listener: AsyncEngine  # for LISTEN
 
@@ -37,16 +39,16 @@ def make_engines(url: str) -> Engines:
     """Return the engines for a database at ``sqlite:///path`` or ``postgresql://…``; none is connected yet."""
     target = database_url(url)
     if target.get_backend_name() == "sqlite":
-        writer = create_async_engine(target, pool_size=1, connect_args={"timeout": BUSY_S})
+        writer = create_engine(target.set(drivername="sqlite"), pool_size=1, connect_args={"timeout": BUSY_S})
         reader = create_async_engine(target, pool_size=2, connect_args={"timeout": BUSY_S})
         _prepare_sqlite(writer, begin="BEGIN IMMEDIATE")
-        _prepare_sqlite(reader, begin="BEGIN")
-        return Engines(address=target, writer=writer, reader=reader, listener=reader)
+        _prepare_sqlite(reader.sync_engine, begin="BEGIN")
+        return Engines(address=target, writer=ThreadWriter(writer), reader=reader, listener=reader)
     limits = {"lock_timeout": "5s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
     options: dict[str, Any] = {"connect_args": {"server_settings": limits}, "pool_pre_ping": True}
     return Engines(
         address=target,
-        writer=create_async_engine(target, pool_size=1, **options),
+        writer=AsyncWriter(create_async_engine(target, pool_size=1, **options)),
         reader=create_async_engine(target, pool_size=2, **options),
         listener=create_async_engine(target, poolclass=NullPool, **options),
     )
@@ -62,10 +64,10 @@ def database_url(url: str) -> URL:
     return target.set(drivername="postgresql+asyncpg")
 
 
-def _prepare_sqlite(engine: AsyncEngine, *, begin: str) -> None:
+def _prepare_sqlite(engine: Engine, *, begin: str) -> None:
     """Make transactions begin as told (the driver would begin them late) and commits reach the disk."""
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
         cursor = connection.cursor()
@@ -73,7 +75,7 @@ def _prepare_sqlite(engine: AsyncEngine, *, begin: str) -> None:
             cursor.execute(f"PRAGMA {setting}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:
         connection.exec_driver_sql(begin)
 

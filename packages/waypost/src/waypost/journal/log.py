@@ -5,13 +5,12 @@ IMMEDIATE, on PostgreSQL by the lock on the counter's row. Commits are flushed t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import insert, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Executable, insert, select, text
 
 from waypost.catalog.changes import (
     Cause,
@@ -29,10 +28,11 @@ from waypost.catalog.changes import (
 from waypost.catalog.index import Catalog, View
 from waypost.journal import tables
 from waypost.journal.engines import AWAY, BUSY_S, Engines, make_engines, words
-from waypost.journal.names import remember_names
+from waypost.journal.names import INSERT_NAMES, name_rows
 from waypost.journal.operations import KeptOperation, OperationFilter, operation_columns
 from waypost.journal.retention import Retention, trim
-from waypost.journal.state import load_state, write_state
+from waypost.journal.state import load_state, state_statements
+from waypost.journal.writer import Transaction
 
 __all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen"]
 
@@ -44,6 +44,9 @@ _INSERT_JOURNAL: Final = text(  # not built from the table: its columns' types w
     f"INSERT INTO {tables.journal.name} ({', '.join(_COLUMNS)}) "  # noqa: S608 (names of our own)
     f"VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"
 )
+
+_LOCK_COUNTER: Final = select(tables.counter.c.revision).with_for_update()
+_MOVE_COUNTER: Final = text(f"UPDATE {tables.counter.name} SET revision = :revision")  # noqa: S608
 
 
 class JournalUnavailable(Exception):
@@ -60,20 +63,21 @@ class HistoryLost(Exception):
 class Pen:
     """The right to write, for one transaction."""
 
-    def __init__(self, connection: AsyncConnection, revision: int, unseen: Sequence[Recorded]) -> None:
+    def __init__(self, transaction: Transaction, revision: int, unseen: Sequence[Recorded]) -> None:
         self.revision = revision  # the last one committed by anybody
         self.unseen = unseen  # what others committed since the holder last looked, in order
-        self._connection = connection
+        self._transaction = transaction
 
-    async def append(self, recorded: Sequence[Recorded], after: View) -> None:
-        """Write changes and the state that they lead to; ``after`` is the catalog with all of them applied."""
-        rows = [_journal_row(each) for each in recorded]
-        await self._connection.execute(_INSERT_JOURNAL, rows)
-        await write_state(self._connection, recorded, after)
-        await remember_names(self._connection, recorded, after)
-        await self._connection.execute(update(tables.counter).values(revision=recorded[-1].revision))
-        if self._connection.dialect.name == "postgresql":
-            await self._connection.execute(text(f"NOTIFY {CHANNEL}"))  # once a batch: it takes a lock of its own
+    async def append(self, recorded: Sequence[Recorded], *, before: View, after: View) -> None:
+        """Write changes and the state that they lead from and to."""
+        names = name_rows(recorded, after)
+        statements: list[tuple[Executable, Sequence[Mapping[str, object]]]] = [
+            (_INSERT_JOURNAL, [_journal_row(each) for each in recorded]),
+            *state_statements(recorded, before=before, after=after),
+            *([(INSERT_NAMES, names)] if names else []),
+            (_MOVE_COUNTER, [{"revision": recorded[-1].revision}]),
+        ]
+        await self._transaction.run(_execute, statements)
 
 
 class Journal:
@@ -133,11 +137,9 @@ class Journal:
         :raises HistoryLost: the changes after ``seen`` are not to be had.
         """
         try:
-            async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as connection:
-                lock = select(tables.counter.c.revision).with_for_update()
-                revision = (await connection.execute(lock)).scalar_one()
-                unseen = await _recorded_after(connection, seen, revision)
-                yield Pen(connection, revision, unseen)
+            async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as transaction:
+                revision, unseen = await transaction.run(_take_pen, seen)
+                yield Pen(transaction, revision, unseen)
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 
@@ -149,8 +151,7 @@ class Journal:
         """
         try:
             async with asyncio.timeout(BUSY_S), self._reader.connect() as connection:
-                revision = (await connection.execute(select(tables.counter.c.revision))).scalar_one()
-                return await _recorded_after(connection, seen, revision)
+                return await connection.run_sync(_read_after, seen)
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 
@@ -166,7 +167,7 @@ class Journal:
     @property
     def shared(self) -> bool:
         """Whether other registries may write to the same database."""
-        return self._writer.dialect.name == "postgresql"
+        return self._reader.dialect.name == "postgresql"
 
     @asynccontextmanager
     async def doorbell(self) -> AsyncIterator[asyncio.Event]:
@@ -276,25 +277,14 @@ class Journal:
         :raises JournalUnavailable: the database does not answer.
         """
         try:
-            async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as connection:
-                return await trim(connection, retention, now_ms=now_ms)
+            async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as transaction:
+                return await transaction.run(trim, retention, now_ms=now_ms)
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 
     async def _create_tables(self) -> None:
-        async with self._writer.begin() as connection:
-            if connection.dialect.name == "postgresql":  # two servers may start at once
-                await connection.execute(text("SELECT pg_advisory_xact_lock(8500)"))
-            await connection.run_sync(tables.metadata.create_all)
-            version = (await connection.execute(select(tables.counter.c.schema_version))).scalar_one_or_none()
-            if version is None:
-                first = {"id": 1, "revision": 0, "schema_version": tables.SCHEMA_VERSION}
-                await connection.execute(insert(tables.counter).values(first))
-            elif version != tables.SCHEMA_VERSION:
-                raise JournalUnavailable(
-                    f"the registry's database has schema {version}, and this Waypost knows {tables.SCHEMA_VERSION}: "
-                    "start the version that wrote it, or give another WAYPOST_DATABASE_URL"
-                )
+        async with self._writer.begin() as transaction:
+            await transaction.run(_create_tables)
 
 
 def _journal_row(recorded: Recorded) -> dict[str, object]:
@@ -333,12 +323,44 @@ def _recorded(row: Any) -> Recorded:
     )
 
 
-async def _recorded_after(connection: AsyncConnection, seen: int, revision: int) -> Sequence[Recorded]:
+def _create_tables(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # two servers may start at once
+        connection.execute(text("SELECT pg_advisory_xact_lock(8500)"))
+    tables.metadata.create_all(connection)
+    version = connection.execute(select(tables.counter.c.schema_version)).scalar_one_or_none()
+    if version is None:
+        first = {"id": 1, "revision": 0, "schema_version": tables.SCHEMA_VERSION}
+        connection.execute(insert(tables.counter).values(first))
+    elif version != tables.SCHEMA_VERSION:
+        raise JournalUnavailable(
+            f"the registry's database has schema {version}, and this Waypost knows {tables.SCHEMA_VERSION}: "
+            "start the version that wrote it, or give another WAYPOST_DATABASE_URL"
+        )
+
+
+def _execute(connection: Connection, statements: Sequence[tuple[Executable, Sequence[Mapping[str, object]]]]) -> None:
+    for statement, rows in statements:
+        connection.execute(statement, rows)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"NOTIFY {CHANNEL}"))  # once a batch: it takes a lock of its own
+
+
+def _take_pen(connection: Connection, seen: int) -> tuple[int, Sequence[Recorded]]:
+    """Lock the counter; return where it stands, and the changes after revision ``seen``."""
+    revision = connection.execute(_LOCK_COUNTER).scalar_one()
+    return revision, _recorded_after(connection, seen, revision)
+
+
+def _read_after(connection: Connection, seen: int) -> Sequence[Recorded]:
+    return _recorded_after(connection, seen, connection.execute(select(tables.counter.c.revision)).scalar_one())
+
+
+def _recorded_after(connection: Connection, seen: int, revision: int) -> Sequence[Recorded]:
     """Return the changes after revision ``seen`` up to the counter's, which are dense or lost."""
     if seen == revision:
         return ()
     wanted = select(tables.journal).where(tables.journal.c.revision > seen).order_by(tables.journal.c.revision)
-    found = [] if revision > seen + UNSEEN else [_recorded(row) for row in await connection.execute(wanted)]
+    found = [] if revision > seen + UNSEEN else [_recorded(row) for row in connection.execute(wanted)]
     if not found or found[0].revision != seen + 1:
         raise HistoryLost(f"the changes after revision {seen} are gone, the journal stands at {revision}")
     return found

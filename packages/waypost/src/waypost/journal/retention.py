@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
-from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, select
 
 from waypost.journal.names import forget_names
 from waypost.journal.tables import counter, journal
@@ -33,15 +32,15 @@ class Retention:
             raise ValueError("history has at least one row")
 
 
-async def trim(connection: AsyncConnection, retention: Retention, *, now_ms: int) -> int:
+def trim(connection: Connection, retention: Retention, *, now_ms: int) -> int:
     """Forget the oldest rows that need not be kept, at most PIECE of them, and return how many they were."""
-    newest = (await connection.execute(select(counter.c.revision))).scalar_one()
+    newest = connection.execute(select(counter.c.revision)).scalar_one()
     columns = journal.c
-    oldest = await connection.execute(select(columns.revision, columns.at_ms).order_by(columns.revision).limit(PIECE))
+    oldest = connection.execute(select(columns.revision, columns.at_ms).order_by(columns.revision).limit(PIECE))
     old_ms, last = now_ms - retention.age_ms, newest - retention.rows
     past = list(takewhile(lambda row: row.revision <= last or row.at_ms < old_ms, oldest))
     if past:
-        await connection.execute(delete(journal).where(columns.revision <= past[-1].revision))
+        connection.execute(delete(journal).where(columns.revision <= past[-1].revision))
         if len(past) < PIECE:
-            await forget_names(connection)
+            forget_names(connection)
     return len(past)

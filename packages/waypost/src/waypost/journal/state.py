@@ -1,10 +1,10 @@
 """The current state as tables, written beside the journal in the same transaction, and read at the start."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from waypost.catalog.changes import (
@@ -26,7 +26,7 @@ from waypost.catalog.model import Health, Instance, Namespace, Service
 from waypost.journal import tables
 from waypost.journal.withheld import load_withheld, withheld_statements
 
-__all__ = ["load_state", "write_state"]
+__all__ = ["load_state", "state_statements"]
 
 LOAD_ROWS: Final = 10_000  # rows fetched at a time when the state is read
 
@@ -54,8 +54,11 @@ _DELETE_SERVICE: Final = text("DELETE FROM waypost_services WHERE id = :id")
 _DELETE_INSTANCE: Final = text("DELETE FROM waypost_instances WHERE service_id = :service_id AND id = :id")
 
 
-async def write_state(connection: AsyncConnection, recorded: Iterable[Recorded], after: View) -> None:
-    """Write, for everything that the changes touched, how it stands after all of them."""
+Statement = tuple[TextClause, list[dict[str, object]]]  # with a row of parameters for each time that it is executed
+
+
+def state_statements(recorded: Iterable[Recorded], *, before: View, after: View) -> list[Statement]:
+    """Return what writes, for everything that the changes touched, how it stands after all of them."""
     namespace_ids: dict[str, None] = {}
     service_ids: dict[str, int] = {}
     instance_keys: dict[tuple[str, str], None] = {}
@@ -83,7 +86,7 @@ async def write_state(connection: AsyncConnection, recorded: Iterable[Recorded],
     namespaces = {each: after.get_namespace(each) for each in namespace_ids}
     services = {each: after.get_service(each) for each in service_ids}
     instances = {key: after.get_instance(*key) for key in instance_keys}
-    statements: list[tuple[Any, list[dict[str, object]]]] = [
+    statements: list[Statement] = [
         (_UPSERT_NAMESPACE, [_body(namespace) for namespace in namespaces.values() if namespace is not None]),
         (_DELETE_NAMESPACE, [{"id": each} for each, namespace in namespaces.items() if namespace is None]),
         (
@@ -101,11 +104,9 @@ async def write_state(connection: AsyncConnection, recorded: Iterable[Recorded],
             _DELETE_INSTANCE,
             [{"service_id": key[0], "id": key[1]} for key, instance in instances.items() if instance is None],
         ),
-        *withheld_statements(instances),
+        *withheld_statements(instances, before),
     ]
-    for statement, rows in statements:
-        if rows:
-            await connection.execute(statement, rows)
+    return [(statement, rows) for statement, rows in statements if rows]
 
 
 def _body(value: Namespace | Service) -> dict[str, object]:

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from waypost.catalog.index import View
 from waypost.catalog.model import Drain, Instance
 from waypost.journal import tables
 
@@ -20,18 +21,25 @@ _UPSERT: Final = text(
 
 
 def withheld_statements(
-    instances: Mapping[tuple[str, str], Instance | None],
+    instances: Mapping[tuple[str, str], Instance | None], before: View
 ) -> list[tuple[TextClause, list[dict[str, object]]]]:
-    """Return the statements that write how these instances, by service and id, are withheld now; None: gone."""
+    """Return the statements that write how these instances, by service and id, are withheld now; None: gone.
+
+    :param before: the catalog as it was; what was not withheld then, as most are not, has no row to be deleted.
+    """
     kept: list[dict[str, object]] = []
     gone: list[dict[str, object]] = []
     for (service_id, instance_id), instance in instances.items():
-        if instance is None or not (instance.lapsed or instance.drain):
+        if instance is not None and _is_withheld(instance):
+            drain = None if instance.drain is None else msgspec.json.encode(instance.drain)
+            kept.append({"service_id": service_id, "id": instance_id, "lapsed": int(instance.lapsed), "drain": drain})
+        elif (was := before.get_instance(service_id, instance_id)) is not None and _is_withheld(was):
             gone.append({"service_id": service_id, "id": instance_id})
-            continue
-        drain = None if instance.drain is None else msgspec.json.encode(instance.drain)
-        kept.append({"service_id": service_id, "id": instance_id, "lapsed": int(instance.lapsed), "drain": drain})
     return [(_UPSERT, kept), (_DELETE, gone)]
+
+
+def _is_withheld(instance: Instance) -> bool:
+    return instance.lapsed or instance.drain is not None
 
 
 async def load_withheld(connection: AsyncConnection) -> dict[tuple[str, str], dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from waypost import registry as registry_module
 from waypost.catalog.changes import Cause, Recorded
@@ -126,6 +126,15 @@ async def test_both_write_and_follow_without_a_gap(postgresql_url: str) -> None:
         assert one.catalog.namespace_of == two.catalog.namespace_of
 
 
+async def execute(journal: Journal, *statements: str) -> None:
+    def work(connection: Connection) -> None:
+        for statement in statements:
+            connection.execute(text(statement))
+
+    async with journal._writer.begin() as transaction:
+        await transaction.run(work)
+
+
 @pytest.mark.parametrize("writes_itself", [False, True])
 async def test_what_was_trimmed_meanwhile_is_loaded_anew(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch, writes_itself: bool
@@ -135,10 +144,7 @@ async def test_what_was_trimmed_meanwhile_is_loaded_anew(
         async with following(postgresql_url) as (two, _, told):
             await write(one, "a")
             await told.until(lambda: two.catalog.revision == 1)
-            async with journal._writer.begin() as connection:
-                await connection.execute(
-                    text("UPDATE waypost_counter SET revision = 5")
-                )  # 2 to 5 were written, and trimmed
+            await execute(journal, "UPDATE waypost_counter SET revision = 5")  # 2 to 5 were written, and trimmed
             await write(two if writes_itself else one, "b")
             await told.until(lambda: two.catalog.revision == 6)
             assert told.restarts == 1
@@ -149,15 +155,12 @@ async def test_a_database_that_went_back_in_time_is_loaded_anew(postgresql_url: 
     async with following(postgresql_url) as (one, journal, told):
         await write(one, "a")
         await write(one, "b")
-        async with journal._writer.begin() as connection:  # a replica that had missed the last write took over
-            await connection.execute(
-                text(
-                    "DELETE FROM waypost_namespaces WHERE id IN "
-                    "(SELECT id FROM waypost_namespaces ORDER BY id DESC LIMIT 1)"
-                )
-            )
-            await connection.execute(text("DELETE FROM waypost_journal WHERE revision = 2"))
-            await connection.execute(text("UPDATE waypost_counter SET revision = 1"))
+        await execute(  # a replica that had missed the last write took over
+            journal,
+            "DELETE FROM waypost_namespaces WHERE id IN (SELECT id FROM waypost_namespaces ORDER BY id DESC LIMIT 1)",
+            "DELETE FROM waypost_journal WHERE revision = 2",
+            "UPDATE waypost_counter SET revision = 1",
+        )
         await told.until(lambda: told.restarts == 1)
         assert len(one.catalog.namespace_of) == 1
         await write(one, "c")

@@ -208,8 +208,8 @@ async def failing(tmp_path: Path) -> AsyncIterator[tuple[Registry, Journal, str,
 
 
 async def _execute(journal: Journal, statement: str) -> None:
-    async with journal._writer.begin() as connection:
-        await connection.execute(text(statement))
+    async with journal._writer.begin() as transaction:
+        await transaction.run(lambda connection: connection.execute(text(statement)) and None)
 
 
 async def test_a_failed_commit_leaves_no_trace(failing: tuple[Registry, Journal, str, Follower]) -> None:

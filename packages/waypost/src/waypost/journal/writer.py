@@ -1,0 +1,113 @@
+"""The connection that writes: one transaction at a time, whose statements are sent together.
+
+A transaction's work is a function of a plain connection. SQLite's runs in a thread of its own, so that a batch of
+registrations goes there and back twice; a switch of threads for each statement costs more than the statement.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+__all__ = ["AsyncWriter", "ThreadWriter", "Transaction", "Writer"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Transaction(Protocol):
+    """One that is open."""
+
+    async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what the work returns, done on the transaction's connection."""
+
+
+class Writer(Protocol):
+    """Whoever begins transactions."""
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """Begin one; the end of the block commits, an exception out of it rolls back."""
+
+    async def dispose(self) -> None:
+        """Close the connection."""
+
+
+class AsyncWriter:
+    """Writes by an asynchronous driver."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        async with self._engine.begin() as connection:
+            yield _AsyncTransaction(connection)
+
+    async def dispose(self) -> None:
+        await self._engine.dispose()
+
+
+class _AsyncTransaction:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._connection.run_sync(work, *args, **kwargs)
+
+
+class ThreadWriter:
+    """Writes by a synchronous driver, in one thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        transaction = _ThreadTransaction(self._engine, self._thread)
+        try:
+            yield transaction
+            await transaction.commit()
+        except BaseException:
+            # Not waited for: where the disk hangs, so would this. What comes next in the thread comes after it.
+            self._thread.submit(transaction.roll_back)
+            raise
+
+    async def dispose(self) -> None:
+        self._thread.submit(self._engine.dispose)
+        await asyncio.to_thread(self._thread.shutdown)
+
+
+class _ThreadTransaction:
+    """Begins with its first work. Everything but ``run`` and ``commit`` happens in the thread."""
+
+    def __init__(self, engine: Engine, thread: ThreadPoolExecutor) -> None:
+        self._engine, self._thread = engine, thread
+        self._connection: Connection | None = None
+
+    async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._run, lambda connection: work(connection, *args, **kwargs))
+
+    async def commit(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._commit)
+
+    def roll_back(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()  # which rolls back
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self._connection.begin()
+        return work(self._connection)
+
+    def _commit(self) -> None:
+        if self._connection is not None:
+            self._connection.commit()
+            self.roll_back()
