@@ -174,6 +174,7 @@ def _uvicorn_config(app: ASGIApp, connections: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who called but by signature
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=3,
         limit_concurrency=connections,

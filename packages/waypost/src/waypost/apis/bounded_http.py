@@ -5,6 +5,8 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from waypost.apis.bodies import WHOLE
+
 __all__ = ["BoundedHttpProtocol"]
 
 HEAD_S: Final = 10  # seconds that a request's head may take to arrive, and that a new connection may stay silent
@@ -54,6 +56,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_is_here()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]  # for the application behind
+        super().on_message_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()

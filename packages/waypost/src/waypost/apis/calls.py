@@ -107,7 +107,7 @@ class Calls:
 
         async def answer(request: Request) -> Response:
             try:
-                raw = await read_body(dict(request.headers.raw), request.receive, octets=body_octets)
+                raw = await read_body(request.scope, request.receive, octets=body_octets)
                 caller = self.identify(name, request)
                 self._rates.take(caller.account, name, now=self._clock())
                 call = Call(request=request, caller=caller, body=decode_json(raw))

@@ -79,7 +79,7 @@ class Door:
 
     async def _verify(self, scope: Scope, receive: Receive) -> tuple[AccessKey, Receive]:
         headers = scope["headers"]
-        body = await read_body(dict(headers), receive, octets=self._bodies.get(scope["path"], BODY))
+        body = await read_body(scope, receive, octets=self._bodies.get(scope["path"], BODY))
         request = SignedRequest(
             method=scope["method"],
             raw_path=scope["raw_path"],
