@@ -28,6 +28,7 @@ import psutil
 import pytest
 from aiosmtpd.controller import Controller
 from botocore.config import Config
+from tests.browser import browser, page  # noqa: F401 (fixtures)
 
 from waypost.promise import read_events, violations
 
