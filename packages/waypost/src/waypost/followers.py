@@ -54,6 +54,11 @@ class FeedServer:
         self._joined = asyncio.Event()  # set while at least one follower is connected
         self._expected_until = asyncio.get_running_loop().time() + RETURN_S
 
+    @property
+    def confirmed(self) -> int | None:
+        """The revision that every connected nameserver has confirmed; None: none is connected."""
+        return min((follower.applied for follower in self._followers), default=None)
+
     async def listen(self, path: Path) -> asyncio.Server:
         """Listen on a Unix socket that only this user may open; a stale one is replaced."""
         path.unlink(missing_ok=True)

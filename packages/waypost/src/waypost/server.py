@@ -24,6 +24,7 @@ from waypost.apis.access.hosts import Hosts
 from waypost.apis.access.keys import KeyRing
 from waypost.apis.access.rates import RequestRates
 from waypost.apis.beyond.batch import BODY as BATCH_BODY
+from waypost.apis.beyond.explain import Explainer
 from waypost.apis.bounded_http import BoundedHttpProtocol
 from waypost.apis.calls import Calls
 from waypost.apis.cloudmap.endpoint import CloudMapEndpoint
@@ -102,9 +103,9 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
             relax=settings.relax,
         )
         calls = Calls(rates, account=settings.account)
-        routes = registry_routes(
-            registry, care, journal, watches, RegistryMetrics(registry, feed, care, watches), calls
-        )
+        explainer = Explainer(registry, journal, feed, relax=settings.relax)
+        metrics = RegistryMetrics(registry, feed, care, watches)
+        routes = registry_routes(registry, care, journal, watches, metrics, calls, explainer)
         app = Door(build_app(endpoint, routes), hosts=Hosts(settings.hosts), keys=keys, bodies=LARGE_BODIES)
         server = uvicorn.Server(_uvicorn_config(app, connections))
         feed_server = await feed.listen(settings.feed)

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waypost.apis.beyond.batch import BODY as BATCH_BODY
 from waypost.apis.beyond.batch import batch
+from waypost.apis.beyond.explain import Explainer, explaining
 from waypost.apis.beyond.history import history
 from waypost.apis.beyond.removal import removing_namespace, removing_service
 from waypost.apis.beyond.watch import watching
@@ -29,7 +30,13 @@ DRAIN = "/drains/{service_id}/{instance:path}"
 
 
 def registry_routes(
-    registry: Registry, care: Care, journal: Journal, watches: Watches, metrics: RegistryMetrics, calls: Calls
+    registry: Registry,
+    care: Care,
+    journal: Journal,
+    watches: Watches,
+    metrics: RegistryMetrics,
+    calls: Calls,
+    explainer: Explainer,
 ) -> list[BaseRoute]:
     """Return everything but Cloud Map's ``POST /``. ``calls.endpoint`` makes a handler's endpoint."""
     check_registration = load_input_checks()["RegisterInstance"]
@@ -45,6 +52,7 @@ def registry_routes(
         Route("/metrics", show_metrics),
         Route("/watch", calls.endpoint("Watch", watching(registry, watches))),
         Route("/history", calls.endpoint("History", history(registry, journal))),
+        Route("/explain", calls.endpoint("Explain", explaining(explainer))),
         Route(
             "/batch",
             calls.endpoint("Batch", batch(registry, check_registration), body_octets=BATCH_BODY),

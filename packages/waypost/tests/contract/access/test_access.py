@@ -153,6 +153,10 @@ def test_rights_hold_for_the_calls_beyond_cloud_map_too(guarded: Any, namespaces
     assert signed(guarded, "GET", "/history?namespace=team-a.internal&service=web", "AKIDTEAM")[0] == 200
     status, error = signed(guarded, "GET", "/history?namespace=secret.internal&service=web", "AKIDTEAM")
     assert (status, error["__type"]) == (403, "AccessDeniedException")
+    assert signed(guarded, "GET", "/explain?name=web.team-a.internal", "AKIDTEAM")[0] == 200
+    for name in ("web.secret.internal", "secret.internal", "web.never.internal"):
+        status, error = signed(guarded, "GET", f"/explain?name={name}", "AKIDTEAM")
+        assert (status, error["__type"]) == (403, "AccessDeniedException")
     status, error = signed(guarded, "GET", "/watch?namespace=secret.internal&service=web", "AKIDTEAM")
     assert (status, error["__type"]) == (403, "AccessDeniedException")
 

@@ -24,13 +24,22 @@ BATCH = st.fixed_dictionaries(
 )
 QUERY = st.lists(
     st.tuples(
-        st.sampled_from(["namespace", "service", "instance", "limit", "cursor", "force", "dry_run"]) | TEXT, TEXT
+        st.sampled_from(["namespace", "service", "instance", "limit", "cursor", "force", "dry_run", "name", "type"])
+        | TEXT,
+        TEXT,
     ),
     max_size=5,
 )
 VISIBLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30)
 CALLS = st.sampled_from(
-    [("GET", "/watch"), ("GET", "/history"), ("POST", "/batch"), ("DELETE", "/services"), ("DELETE", "/namespaces")]
+    [
+        ("GET", "/watch"),
+        ("GET", "/history"),
+        ("GET", "/explain"),
+        ("POST", "/batch"),
+        ("DELETE", "/services"),
+        ("DELETE", "/namespaces"),
+    ]
 )
 
 

@@ -16,7 +16,7 @@ from waypost.journal import Journal
 from waypost.registry import Registry
 from waypost.watches import at_text
 
-__all__ = ["history"]
+__all__ = ["history", "history_entry"]
 
 PAGE: Final = 100  # entries, where the caller gives no limit
 PAGES: Final = 1_000
@@ -33,7 +33,7 @@ def history(registry: Registry, journal: Journal) -> Handler:
         found = await journal.history_of(ids, call.optional("instance"), before=before, limit=limit + 1)
         page = found[:limit]
         return {
-            "items": [_entry(each, namespace, service) for each in page],
+            "items": [history_entry(each, namespace, service) for each in page],
             "next": str(page[-1].revision) if len(found) > limit else None,
         }
 
@@ -64,7 +64,8 @@ async def _meant(
     return namespace_name, service_name, ids
 
 
-def _entry(recorded: Recorded, namespace: str, service: str) -> dict[str, Any]:
+def history_entry(recorded: Recorded, namespace: str, service: str) -> dict[str, Any]:
+    """Return a change as the call shows it."""
     change = recorded.change
     entry: dict[str, Any] = {
         "revision": recorded.revision,
