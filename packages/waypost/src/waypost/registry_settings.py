@@ -44,6 +44,7 @@ class RegistrySettings:
     quotas: Quotas = UNLIMITED
     relax: frozenset[str] = frozenset()  # rules of Cloud Map that are loosened
     check_networks: str = ""  # CIDRs that active checks may go to, comma-separated; none: the default rule
+    ui_write: bool = False  # the dashboard may change things
     listeners: tuple[ListenAddress, ...] = ()  # of the platform: never checked
 
     @classmethod
@@ -66,6 +67,7 @@ class RegistrySettings:
             keys=read_access_keys(environment),
             hosts=tuple(filter(None, map(str.strip, environment.get("WAYPOST_HOSTS", "").split(",")))),
             allow_unsigned=environment.get("WAYPOST_ALLOW_UNSIGNED", "") not in ("", "0", "false"),
+            ui_write=environment.get("WAYPOST_UI_WRITE", "") not in ("", "0", "false"),
             relax=frozenset(_parsed("WAYPOST_RELAX", parse_relaxations, environment.get("WAYPOST_RELAX", ""))),
             check_networks=_parsed("WAYPOST_CHECK_NETWORKS", _networks, environment.get("WAYPOST_CHECK_NETWORKS", "")),
             listeners=_parsed("WAYPOST_LISTENERS", _listeners, environment.get("WAYPOST_LISTENERS", "")),

@@ -33,13 +33,14 @@ from waypost.apis.metrics import RegistryMetrics
 from waypost.apis.routes import build_app, registry_routes
 from waypost.catalog.identifiers import Ids
 from waypost.component import inherited_socket, run_component, say_ready, stop_requested
+from waypost.dashboard.build import DashboardParts
 from waypost.followers import FeedServer
 from waypost.health.care import Care
 from waypost.health.reach import CheckReach
 from waypost.journal import Journal, JournalUnavailable, Retention
 from waypost.multicast import MulticastWarning
 from waypost.promise import PromiseLog
-from waypost.registry import Registry, now_ms
+from waypost.registry import Listener, Registry, now_ms
 from waypost.registry_settings import RegistrySettings, SettingInvalid
 from waypost.settings import ListenAddress
 from waypost.watches import KEPT, Watches
@@ -84,12 +85,12 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         gc.freeze()  # what is loaded stays: later collections need not look at it
         chance = random.SystemRandom()
         feed = FeedServer(lambda: registry.catalog)
+        latest = await journal.latest(KEPT)
         connections = connections_for(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        watches = Watches(
-            lambda: registry.catalog, catalog, await journal.latest(KEPT), most=watches_among(connections)
-        )
+        watches = Watches(lambda: registry.catalog, catalog, latest, most=watches_among(connections))
         care = Care(lambda: registry.catalog, _reach(settings, listener), random.Random())  # noqa: S311 (who is removed first)
-        listeners = (watches, care, MulticastWarning())
+        parts = DashboardParts(lambda: registry.catalog, latest, environment, account=settings.account)
+        listeners: list[Listener] = [watches, care, MulticastWarning(), *parts.listeners]
         registry = Registry(catalog, journal, feed, ids=Ids(chance), quotas=settings.quotas, listeners=listeners)
         promise_log = PromiseLog.open("registry", environment)
         rates = RequestRates(settings.rates)
@@ -106,6 +107,8 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         explainer = Explainer(registry, journal, feed, relax=settings.relax)
         metrics = RegistryMetrics(registry, feed, care, watches)
         routes = registry_routes(registry, care, journal, watches, metrics, calls, explainer)
+        dashboard = parts.dashboard(registry, journal, feed, care, explainer, keys=keys, write=settings.ui_write)
+        routes += dashboard.routes()
         app = Door(build_app(endpoint, routes), hosts=Hosts(settings.hosts), keys=keys, bodies=LARGE_BODIES)
         server = uvicorn.Server(_uvicorn_config(app, connections))
         feed_server = await feed.listen(settings.feed)
@@ -113,14 +116,19 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
             writing = tasks.create_task(registry.run(), name="registry")
             trimming = tasks.create_task(_keep_trimmed(journal, settings.retention), name="trim")
             following = tasks.create_task(registry.follow(), name="follow")
+            telling = tasks.create_task(parts.hub.run(), name="dashboard")
+            looking = tasks.create_task(parts.flows.run(), name="flows")
             caring = tasks.create_task(care.run(registry), name="care")
             serving = tasks.create_task(server._serve(sockets=[listener]), name="http")  # noqa: SLF001 (signals are ours)
             log.info("registry.ready", revision=catalog.revision)
             say_ready(environment)
             await stop.wait()
             watches.close()
+            parts.hub.close()
             server.should_exit = True
             await serving
+            telling.cancel()
+            looking.cancel()
             caring.cancel()
             writing.cancel()
             following.cancel()

@@ -90,6 +90,7 @@ class PlatformSettings:
     control_rate: float = 0.0  # other calls, likewise
     history_days: int = 30  # that history and operations are kept, at least 1
     history_rows: int = 1_000_000  # changes that are kept at most
+    ui_write: bool = False  # the dashboard may change things
 
 
 def parse_listen_addresses(text: str) -> tuple[ListenAddress, ...]:

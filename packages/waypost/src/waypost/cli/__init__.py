@@ -24,6 +24,7 @@ from waypost.cli.registry_options import (
     HistoryDays,
     HistoryRows,
     HostList,
+    UiWrite,
 )
 from waypost.cli.resolver import resolver
 from waypost.settings import (
@@ -121,6 +122,7 @@ def up(
     control_rate: ControlRate = 0.0,
     history_days: HistoryDays = 30,
     history_rows: HistoryRows = 1_000_000,
+    ui_write: UiWrite = False,
 ) -> None:
     """Run the platform of a manifest in the foreground. Ctrl-C drains and stops it. Any port may be 0."""
     settings = PlatformSettings(
@@ -156,6 +158,7 @@ def up(
         control_rate=control_rate,
         history_days=history_days,
         history_rows=history_rows,
+        ui_write=ui_write,
     )
     from waypost.cli.foreground import run_in_foreground  # imports that --help should not wait for
     from waypost.cli.outcome import exit_code_of

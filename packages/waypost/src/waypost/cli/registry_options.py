@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AccessKeysFile", "AllowUnsigned", "ControlRate", "DiscoverRate", "HistoryDays", "HistoryRows", "HostList"]
+__all__ = [
+    "AccessKeysFile",
+    "AllowUnsigned",
+    "ControlRate",
+    "DiscoverRate",
+    "HistoryDays",
+    "HistoryRows",
+    "HostList",
+    "UiWrite",
+]
 
 AccessKeysFile = Annotated[
     Path | None,
@@ -44,4 +53,8 @@ HistoryDays = Annotated[
 ]
 HistoryRows = Annotated[
     int, typer.Option(envvar="WAYPOST_HISTORY_ROWS", min=1, help="How many changes are kept at most.")
+]
+UiWrite = Annotated[
+    bool,
+    typer.Option("--ui-write", envvar="WAYPOST_UI_WRITE", help="Let the dashboard change things, and not only show."),
 ]

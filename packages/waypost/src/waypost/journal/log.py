@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Executable, insert, select, text
+from sqlalchemy import Connection, Executable, func, insert, select, text
 
 from waypost.catalog.changes import (
     Cause,
@@ -250,6 +250,40 @@ class Journal:
             async with self._reader.connect() as connection:
                 rows = await connection.execute(wanted.order_by(columns.revision.desc()).limit(limit))
                 return [_recorded(row) for row in rows]
+        except AWAY as error:
+            raise JournalUnavailable(words(error)) from error
+
+    async def last_of(self, service_id: str, instance_ids: Sequence[str]) -> dict[str, Recorded]:
+        """Return the newest change of each of these instances of a service that is kept. Raises JournalUnavailable."""
+        columns = tables.journal.c
+        newest = select(func.max(columns.revision)).where(
+            columns.service_id == service_id, columns.instance_id.in_(instance_ids)
+        )
+        wanted = select(tables.journal).where(columns.revision.in_(newest.group_by(columns.instance_id)))
+        try:
+            async with self._reader.connect() as connection:
+                return {row.instance_id: _recorded(row) for row in await connection.execute(wanted)}
+        except AWAY as error:
+            raise JournalUnavailable(words(error)) from error
+
+    async def times_of(self, revisions: Sequence[int]) -> dict[int, int]:
+        """Return when these revisions were committed, in milliseconds, as far as kept. Raises JournalUnavailable."""
+        columns = tables.journal.c
+        wanted = select(columns.revision, columns.at_ms).where(columns.revision.in_(revisions))
+        try:
+            async with self._reader.connect() as connection:
+                return {row.revision: row.at_ms for row in await connection.execute(wanted)}
+        except AWAY as error:
+            raise JournalUnavailable(words(error)) from error
+
+    async def before(self, revision: int | None, *, limit: int) -> list[Recorded]:
+        """Return what happened before a revision, or at all, newest first. Raises JournalUnavailable."""
+        wanted = select(tables.journal).order_by(tables.journal.c.revision.desc()).limit(limit)
+        if revision is not None:
+            wanted = wanted.where(tables.journal.c.revision < revision)
+        try:
+            async with self._reader.connect() as connection:
+                return [_recorded(row) for row in await connection.execute(wanted)]
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 

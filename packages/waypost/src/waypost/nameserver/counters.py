@@ -14,7 +14,7 @@ from dns.rcode import Rcode
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-__all__ = ["Counters", "metrics_text"]
+__all__ = ["Counters", "counted_queries", "metrics_text"]
 
 NAMES: Final = (
     "udp",  # queries
@@ -67,6 +67,14 @@ class Counters:
         finally:
             os.close(descriptor)
 
+    @classmethod
+    def reading(cls, path: Path) -> "Counters | None":
+        """Share the file of the processes that count, to read what they count; None: none has begun."""
+        with path.open("rb") as file:
+            octets = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
+        whole = len(octets) // (WORDS * WORD) * WORDS * WORD
+        return cls(memoryview(octets)[:whole].cast("Q"), 0) if whole else None
+
     def add(self, name: str, count: int = 1) -> None:
         """Count."""
         self.mine[NAMES.index(name)] += count
@@ -80,6 +88,11 @@ class Counters:
         """Yield each process's block: the names', then the response codes'."""
         for first in range(0, len(self._words), WORDS):
             yield self._words[first : first + WORDS]
+
+
+def counted_queries(counters: Counters) -> int:
+    """Return how many queries have come to all processes, over either transport."""
+    return sum(block[NAMES.index(name)] for block in counters.blocks() for name in ("udp", "tcp"))
 
 
 def metrics_text(counters: Counters, *, now_ms: int) -> bytes:

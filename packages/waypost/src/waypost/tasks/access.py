@@ -37,7 +37,7 @@ def check_access(settings: PlatformSettings, inherited: Mapping[str, str]) -> tu
 
 
 def registry_access(settings: PlatformSettings, key: tuple[str, str] | None) -> dict[str, str]:
-    """Return the variables that tell the registry whom it may let in, how often, and how much it remembers."""
+    """Return the variables that tell the registry whom it may let in, what it keeps, and what its page may do."""
     return {
         "WAYPOST_ACCESS_KEYS_FILE": str(settings.access_keys_file.resolve()) if settings.access_keys_file else "",
         "WAYPOST_PLATFORM_KEY": ":".join(key) if key is not None else "",
@@ -47,4 +47,5 @@ def registry_access(settings: PlatformSettings, key: tuple[str, str] | None) -> 
         "WAYPOST_CONTROL_RATE": str(settings.control_rate),
         "WAYPOST_HISTORY_DAYS": str(settings.history_days),
         "WAYPOST_HISTORY_ROWS": str(settings.history_rows),
+        "WAYPOST_UI_WRITE": "1" if settings.ui_write else "",
     }

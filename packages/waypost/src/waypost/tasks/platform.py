@@ -167,7 +167,7 @@ class _Platform:
             key=self._key,
             on_change=self._run_file.write,
         )
-        registry = parts.registry()
+        registry = parts.registry(self._manifest.namespace)
         await stack.enter_async_context(registry.running())
         client = await stack.enter_async_context(open_cloudmap(parts.registry_url, attempts=1, key=self._key))
         prober = ProberLink()

@@ -1,7 +1,8 @@
 """The door of the registry's HTTP application: what does not pass is answered here, and nothing behind it hears of it.
 
 Without access keys every call is unsigned: it is taken only under a trusted host. With access keys every call must be
-signed, but for the two that monitoring makes. No web page may call anything but the dashboard.
+signed, but for the two that monitoring makes. The dashboard has a door of its own behind this one, for people; here it
+is seen to that it was called under a trusted host, and by no page but its own. No web page may call anything else.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +48,9 @@ class Door:
             await self._app(scope, receive, send)
             return
         try:
-            if self._keys and scope["path"] not in MONITORING:
+            if is_dashboard(scope["path"]):
+                self._check_unsigned(scope)
+            elif self._keys and scope["path"] not in MONITORING:
                 self._check_origin(scope)
                 scope[KEY], receive = await self._verify(scope, receive)
             else:
@@ -59,15 +62,17 @@ class Door:
 
     def _check_origin(self, scope: Scope) -> None:
         if any(name == b"origin" for name, _ in scope["headers"]):
-            _refuse_page(scope["path"])
+            raise _page_refused()
 
     def _check_unsigned(self, scope: Scope) -> None:
-        host = b""
+        host, origin = b"", None
         for name, value in scope["headers"]:
             if name == b"host":
                 host = value
             elif name == b"origin":
-                _refuse_page(scope["path"])
+                origin = value
+        if origin is not None and not (is_dashboard(scope["path"]) and _is_own(origin, host)):
+            raise _page_refused()
         if not self._hosts.trusts(host):
             name = host_name(host.decode("latin-1"))[:256]
             raise WireError(
@@ -90,9 +95,18 @@ class Door:
         return self._keys.verify(request, now=self._now()), _again(body, receive)
 
 
-def _refuse_page(path: str) -> None:
-    if path != DASHBOARD and not path.startswith(DASHBOARD + "/"):
-        raise WireError("AccessDeniedException", "A web page must not drive the registry.", status=403)
+def is_dashboard(path: str) -> bool:
+    """Whether a path is the dashboard's."""
+    return path == DASHBOARD or path.startswith(DASHBOARD + "/")
+
+
+def _is_own(origin: bytes, host: bytes) -> bool:
+    """Whether a page comes from where it calls."""
+    return origin.lower() in (b"http://" + host.lower(), b"https://" + host.lower())
+
+
+def _page_refused() -> WireError:
+    return WireError("AccessDeniedException", "A web page must not drive the registry.", status=403)
 
 
 def _refused(scope: Scope, refusal: WireError) -> Response:

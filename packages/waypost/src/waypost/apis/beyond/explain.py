@@ -1,7 +1,7 @@
 """``GET /explain?name=&type=``: why a name is answered as it is."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from waypost.apis.beyond.history import history_entry
@@ -9,6 +9,7 @@ from waypost.apis.calls import Call, Handler
 from waypost.apis.cloudmap.caller import Caller
 from waypost.apis.cloudmap.errors import WireError
 from waypost.catalog.changes import Recorded
+from waypost.catalog.model import Namespace
 from waypost.explaining import ANSWERABLE, API, Located, NameInvalid, explain, folded_question, locate
 from waypost.followers import FeedServer
 from waypost.journal import Journal, JournalUnavailable
@@ -33,18 +34,23 @@ class Explainer:
 
         :raises WireError: the name or the type is none; or the caller may not look there.
         """
-        asked = None if rtype is None else rtype.upper()
-        if asked not in (None, API, *ANSWERABLE):
-            raise WireError("InvalidInput", f"The type must be API or one of {', '.join(ANSWERABLE)}.")
-        try:
-            folded = folded_question(name)
-        except NameInvalid as error:
-            raise WireError("InvalidInput", f"{error}.") from error
+        folded, asked = _question(name, rtype)
         found = locate(self._registry.catalog, folded, is_seen=caller.owns)
         _check_may_look(caller, folded, found)
-        history = await self._history(caller, found)
+        return await self._explain(folded, asked, found)
+
+    async def explain_seen(self, is_seen: Callable[[Namespace], bool], name: str, rtype: str | None) -> dict[str, Any]:
+        """Return the explanation for somebody to whom only some namespaces exist.
+
+        :raises WireError: the name or the type is none.
+        """
+        folded, asked = _question(name, rtype)
+        return await self._explain(folded, asked, locate(self._registry.catalog, folded, is_seen=is_seen))
+
+    async def _explain(self, name: str, asked: str | None, found: Located) -> dict[str, Any]:
+        history = await self._history(found)
         explanation = explain(
-            folded,
+            name,
             asked,
             found,
             self._registry.catalog,
@@ -55,15 +61,15 @@ class Explainer:
         )
         return {**dataclasses.asdict(explanation), "recent": _recent(found, history or ())}
 
-    async def _history(self, caller: Caller, found: Located) -> Sequence[Recorded] | None:
+    async def _history(self, found: Located) -> Sequence[Recorded] | None:
         """Return what is kept of the service, or of the last one that had its name; None: it cannot be read."""
         if found.namespace is None or not found.relative:
             return ()
         try:
             if found.entry is not None:
                 return await self._journal.history(found.entry.service.id, limit=HISTORY)
-            namespace = found.namespace.http_name
-            former = await self._journal.services_named(caller.account, caller.region, namespace, found.relative)
+            where = found.namespace
+            former = await self._journal.services_named(where.account, where.region, where.http_name, found.relative)
             return await self._journal.history_of(former, limit=HISTORY) if former else ()
         except JournalUnavailable:
             return None
@@ -77,6 +83,17 @@ def explaining(explainer: Explainer) -> Handler:
         return await explainer.explain(call.caller, call.required("name"), call.optional("type"))
 
     return answer
+
+
+def _question(name: str, rtype: str | None) -> tuple[str, str | None]:
+    """Return what is asked, folded. Raises WireError: it is no question."""
+    asked = None if rtype is None else rtype.upper()
+    if asked not in (None, API, *ANSWERABLE):
+        raise WireError("InvalidInput", f"The type must be API or one of {', '.join(ANSWERABLE)}.")
+    try:
+        return folded_question(name), asked
+    except NameInvalid as error:
+        raise WireError("InvalidInput", f"{error}.") from error
 
 
 def _check_may_look(caller: Caller, name: str, found: Located) -> None:
