@@ -1,10 +1,12 @@
 """HTTP to a service by its name, spread over every address that the name has."""
 
+import ipaddress
 import logging
+import os
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -34,6 +36,7 @@ NO_ANSWER: Final = (httpx2.ReadTimeout, httpx2.WriteTimeout)
 CONNECTION_LOST: Final = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
 
 
+LOOPBACK: Final = "127."
 SERVER_ERROR: Final = 500  # and above: the server's own failures (RFC 9110 section 15.6)
 
 log: Final = logging.getLogger("waypost_client")
@@ -67,6 +70,7 @@ class Transport(httpx2.AsyncBaseTransport):
         limits: httpx2.Limits = LIMITS,
         attempts: int = 3,
         connect_timeout_s: float = 1.0,
+        local_address: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Resolve by this resolver, which is closed with the transport.
@@ -74,12 +78,15 @@ class Transport(httpx2.AsyncBaseTransport):
         :param limits: of each service's pool.
         :param attempts: times that one request is tried at most.
         :param connect_timeout_s: seconds for one address; lower turns to the next one sooner.
+        :param local_address: from which loopback addresses are called, so that a connection tells who calls; left out,
+            SERVICE_ADDRESS, where that is an IPv4 loopback address. An empty text is none.
         """
         self._resolver = resolver
         self._verify = verify
         self._limits = limits
         self._attempts = attempts
         self._connect_timeout_s = connect_timeout_s
+        self._local_address = _own_loopback(os.environ) if local_address is None else local_address
         self._clock = clock
         self._services: OrderedDict[str, _Service] = OrderedDict()
 
@@ -125,7 +132,7 @@ class Transport(httpx2.AsyncBaseTransport):
         await self._resolver.aclose()
         while self._services:
             _, service = self._services.popitem()
-            await service.pool.aclose()
+            await service.aclose()
 
     def _note_answer(self, service: "_Service", endpoint: Endpoint, response: httpx2.Response) -> None:
         if response.status_code >= SERVER_ERROR:
@@ -158,37 +165,49 @@ class Transport(httpx2.AsyncBaseTransport):
         if service is None:
             if isinstance(self._verify, bool):
                 self._verify = httpx2.create_ssl_context(verify=self._verify)  # slow to make: made once, for all pools
-            pool = httpx2.AsyncHTTPTransport(verify=self._verify, limits=self._limits)
-            service = _Service(name, pool, RetryBudget(now=self._clock()))
+            service = _Service(name, self._pool(None), self._near_pool(), RetryBudget(now=self._clock()))
             self._services[name] = service
         self._services.move_to_end(name)
         return service
+
+    def _pool(self, local_address: str | None) -> httpx2.AsyncHTTPTransport:
+        return httpx2.AsyncHTTPTransport(verify=self._verify, limits=self._limits, local_address=local_address)
+
+    def _near_pool(self) -> httpx2.AsyncHTTPTransport | None:
+        return self._pool(self._local_address) if self._local_address else None
 
     async def _make_room(self) -> None:
         if len(self._services) < SERVICES:
             return
         idle = next((name for name, service in self._services.items() if service.spread.idle), None)
         if idle is not None:
-            await self._services.pop(idle).pool.aclose()
+            await self._services.pop(idle).aclose()
 
 
 @dataclass(frozen=True, slots=True)
 class _Service:
     name: str
     pool: httpx2.AsyncHTTPTransport
+    near: httpx2.AsyncHTTPTransport | None  # calls loopback addresses, from our own
     budget: RetryBudget
     spread: Spread = field(default_factory=Spread)
 
     async def send(self, request: httpx2.Request, endpoint: Endpoint, *, connect_timeout_s: float) -> httpx2.Response:
+        pool = self.near if self.near is not None and endpoint.address.startswith(LOOPBACK) else self.pool
         self.spread.begin(endpoint)
         try:
-            response = await self.pool.handle_async_request(_addressed(request, endpoint, connect_timeout_s))
+            response = await pool.handle_async_request(_addressed(request, endpoint, connect_timeout_s))
         except BaseException:
             self.spread.end(endpoint)
             raise
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Counted(response.stream, lambda: self.spread.end(endpoint))
         return response
+
+    async def aclose(self) -> None:
+        await self.pool.aclose()
+        if self.near is not None:
+            await self.near.aclose()
 
 
 class _Counted(httpx2.AsyncByteStream):
@@ -221,6 +240,15 @@ def _addressed(request: httpx2.Request, endpoint: Endpoint, connect_timeout_s: f
         stream=request.stream,
         extensions={"sni_hostname": request.url.host, **request.extensions, "timeout": timeout},
     )
+
+
+def _own_loopback(environment: Mapping[str, str]) -> str | None:
+    """Return the loopback address that this task has for itself; None: it has none."""
+    try:
+        own = ipaddress.IPv4Address(environment.get("SERVICE_ADDRESS", ""))
+    except ValueError:
+        return None
+    return str(own) if own.is_loopback else None
 
 
 def _may_repeat(request: httpx2.Request) -> bool:

@@ -314,3 +314,24 @@ async def test_tls_verifies_the_name_and_not_the_address(
         assert (await client.get(f"https://worker.example:{port}/")).text == THREE[0]
         with pytest.raises(httpx2.ConnectError, match="mismatch"):
             await client.get(f"https://other.example:{port}/")
+
+
+async def test_a_task_calls_its_neighbours_from_its_own_address(
+    nameserver: Endpoint, zone: dict[str, str], url: str, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callers: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await head_of(reader):
+            callers.append(writer.get_extra_info("peername")[0])
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    zone["worker.example. A"] = records(THREE[0])
+    await listen(THREE[0], serve)
+    for own, given in (("127.99.0.9", None), ("0.0.0.0", None), ("", None), ("127.99.0.9", ""), ("", "127.99.0.8")):
+        monkeypatch.setenv("SERVICE_ADDRESS", own)
+        transport = Transport(Resolver([nameserver]), local_address=given)
+        async with httpx2.AsyncClient(transport=transport) as client:
+            await client.get(url)
+    assert callers == ["127.99.0.9", "127.0.0.1", "127.0.0.1", "127.0.0.1", "127.99.0.8"]
