@@ -308,7 +308,7 @@ def _check_own_page(request: Request) -> None:
 
 
 async def _body(request: Request) -> bytes:
-    return await read_body(dict(request.headers.raw), request.receive, octets=BODY)
+    return await read_body(request.scope, request.receive, octets=BODY)
 
 
 def _paging(query: QueryParams) -> dict[str, int]:
