@@ -7,6 +7,7 @@ has none of them: that is an answer too.
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -18,9 +19,11 @@ from botocore.credentials import Credentials
 
 from waypost.cloudmap import CAUSE_HEADER, cause
 
-__all__ = ["CallAway", "CallError", "CallRefused", "NoSuchCall", "OwnCalls", "open_own_calls", "quoted"]
+__all__ = ["CallAway", "CallError", "CallRefused", "Event", "NoSuchCall", "OwnCalls", "open_own_calls", "quoted"]
 
 TIMEOUT_S: Final = 5.0
+SILENCE_S: Final = 40.0  # of a watch, which says something each 15 s
+EVENT: Final = 1 << 26  # octets of an event at most: a service with all that is in it
 REGION: Final = "us-east-1"
 
 
@@ -45,6 +48,15 @@ class CallRefused(CallError):
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    id: str
+    data: Any
 
 
 class OwnCalls:
@@ -81,6 +93,32 @@ class OwnCalls:
                 return _meaning(got.status, await got.read(), f"{method} {path}")
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
             raise CallAway(f"{method} {url}: {str(exc) or 'no answer in time'}") from exc
+
+    async def events(self, path: str, *, query: Mapping[str, str], last: str | None = None) -> AsyncIterator[Event]:
+        """Yield the events of a stream from after the one whose id is ``last``, until the registry ends it.
+
+        :raises NoSuchCall: the registry does not know it.
+        :raises CallRefused: it knows it, and refuses.
+        :raises CallAway: it is silent, or says "later".
+        """
+        url = f"{self._url}{path}?{urlencode(query)}"
+        headers = self._headers("GET", url, b"") | ({"Last-Event-ID": last} if last is not None else {})
+        timeout = aiohttp.ClientTimeout(total=None, connect=TIMEOUT_S, sock_read=SILENCE_S)
+        try:
+            async with self._http.get(url, headers=headers, timeout=timeout, read_bufsize=EVENT) as got:
+                if got.status != 200:
+                    _meaning(got.status, await got.read(), f"GET {path}")
+                    raise NoSuchCall(f"GET {path}: HTTP {got.status}")
+                fields: dict[str, str] = {}
+                async for line in got.content:
+                    name, _, value = line.decode().rstrip("\r\n").partition(":")
+                    if name:
+                        fields[name] = value.removeprefix(" ")
+                    elif "data" in fields:
+                        yield Event(fields.get("event", "message"), fields.get("id", ""), json.loads(fields["data"]))
+                        fields = {}
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            raise CallAway(f"GET {url}: {str(exc) or 'no answer in time'}") from exc
 
     def _headers(self, method: str, url: str, content: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}

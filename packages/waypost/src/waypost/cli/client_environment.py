@@ -7,16 +7,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
+from waypost.cli.access import read_run_file
+from waypost.cli.ending import refuse
+from waypost.cli.errors import CommandFailed, Unavailable
 from waypost.cli.options import StateDir
 from waypost.settings import ListenAddress
 
 __all__ = ["exports", "register"]
 
 REGION = "us-east-1"
-NOBODY = 6  # exit code: no platform runs there
 
 
 class Shell(StrEnum):
@@ -24,11 +25,6 @@ class Shell(StrEnum):
 
     SH = "sh"
     FISH = "fish"
-
-
-class _Run(msgspec.Struct):
-    http_address: str
-    dns_address: str
 
 
 def register(app: typer.Typer) -> None:
@@ -44,17 +40,14 @@ def env(
 
     A region and keys are set only where there are none.
     """
+    if not (state_dir / "run.json").exists():
+        refuse(Unavailable(f"no platform runs on {state_dir}: start one with waypost up, or give --state-dir"))
+    running = read_run_file(state_dir)
     try:
-        run = msgspec.json.decode((state_dir / "run.json").read_bytes(), type=_Run)
-    except FileNotFoundError:
-        typer.echo(
-            f"waypost: no platform runs on {state_dir}: start one with waypost up, or give --state-dir", err=True
-        )
-        raise typer.Exit(NOBODY) from None
-    except msgspec.MsgspecError as error:
-        typer.echo(f"waypost: {state_dir / 'run.json'} cannot be read ({error}): start the platform anew", err=True)
-        raise typer.Exit(1) from None
-    for name, value in exports(run.http_address, run.dns_address, os.environ).items():
+        variables = exports(running["http_address"], running["dns_address"], os.environ)
+    except (KeyError, ValueError):
+        refuse(CommandFailed(f"{state_dir / 'run.json'} cannot be read: start the platform anew"))
+    for name, value in variables.items():
         line = f"set -gx {name} {shlex.quote(value)};" if shell is Shell.FISH else f"export {name}={shlex.quote(value)}"
         typer.echo(line)
 

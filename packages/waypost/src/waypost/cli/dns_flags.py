@@ -1,10 +1,11 @@
-"""The flags of ``waypost up`` that are for the nameserver: each is passed on to it as its variable."""
+"""The flags of ``waypost up`` and ``serve`` that are for the nameserver: each is passed on to it as its variable."""
 
 from typing import Annotated, Final
 
 import typer
 
 __all__ = [
+    "NAMES",
     "AdminAddress",
     "Forward",
     "ForwardNetworks",
@@ -17,6 +18,18 @@ __all__ = [
     "Workers",
     "checked",
 ]
+
+NAMES: Final = (
+    "dns_vpcs",
+    "dns_transfer_networks",
+    "dns_secondaries",
+    "dns_rate_limit",
+    "dns_unlimited_networks",
+    "dns_forward",
+    "dns_forward_networks",
+    "dns_stale_max",
+)
+"""The flags that ``checked`` takes."""
 
 NETWORKS: Final = "CIDR,…"
 PLACES: Final = "HOST[:PORT],…"

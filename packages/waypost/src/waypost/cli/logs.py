@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import typer
 
+from waypost.cli.options import Output
 from waypost.tasks.errors import PlatformError
 from waypost.tasks.log_tail import read_lines
 from waypost.tasks.logs import LogFolder, TaskLog
@@ -67,8 +69,8 @@ class _Reader:
             return 0
 
 
-async def print_logs(state_dir: Path, target: str, *, follow: bool, tail: int, as_json: bool) -> None:
-    """Print the last lines of what is meant, and what follows.
+async def print_logs(state_dir: Path, target: str, output: Output, *, follow: bool, tail: int) -> None:
+    """Print the last lines of what is meant, and what follows; as JSON, an object for each line.
 
     :raises NoLog: there is none.
     """
@@ -77,8 +79,12 @@ async def print_logs(state_dir: Path, target: str, *, follow: bool, tail: int, a
     logs = _meant(folder, target)
     if not logs:
         raise NoLog(f"there is no log of {target!r} in {state_dir / 'logs'}", "waypost tasks lists what runs")
+    if output is Output.NAME:
+        for each in logs:
+            typer.echo(each.instance or each.name)
+        return
     several = follow and logs[-1].name == target and logs[-1].instance != ""
-    show = _show_json if as_json else _show_prefixed if several or len(logs) > 1 else _show_plain
+    show = _show_json if output is not Output.TABLE else _show_prefixed if several or len(logs) > 1 else _show_plain
     for log in logs:
         readers[log.path] = _Reader(log)
         show(log, readers[log.path].last(tail))
@@ -102,14 +108,14 @@ def _meant(folder: LogFolder, target: str) -> list[TaskLog]:
 
 def _show_plain(_: TaskLog, lines: Iterable[str]) -> None:
     for line in lines:
-        print(line)  # noqa: T201  the command's answer
+        typer.echo(line)
 
 
 def _show_prefixed(log: TaskLog, lines: Iterable[str]) -> None:
     for line in lines:
-        print(f"{log.name}-{log.instance[:SHORT]} | {line}")  # noqa: T201  the command's answer
+        typer.echo(f"{log.name}-{log.instance[:SHORT]} | {line}")
 
 
 def _show_json(log: TaskLog, lines: Iterable[str]) -> None:
     for line in lines:
-        print(msgspec.json.encode(LogLine(log.name, log.instance or None, line)).decode())  # noqa: T201  the command's answer
+        typer.echo(msgspec.json.encode(LogLine(log.name, log.instance or None, line)).decode())

@@ -1,25 +1,45 @@
-"""Flags that several commands share."""
+"""Flags that several commands share, and how the text of a flag becomes its value."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-__all__ = ["EndpointUrl", "Output", "OutputOption", "StateDir"]
+__all__ = [
+    "Attributes",
+    "DryRun",
+    "EndpointUrl",
+    "Instance",
+    "Nameserver",
+    "NamespaceOption",
+    "Output",
+    "OutputOption",
+    "Service",
+    "StateDir",
+    "checked",
+    "pairs",
+]
+
+T = TypeVar("T")
 
 
 class Output(StrEnum):
-    """How data is printed."""
+    """The shapes of an answer."""
 
     TABLE = "table"
-    JSON = "json"
+    JSON = "json"  # one document
+    JSONL = "jsonl"  # one object a line
+    NAME = "name"  # what names each row, one a line
 
 
 StateDir = Annotated[
     Path, typer.Option("--state-dir", envvar="WAYPOST_STATE_DIR", help="Where the platform keeps its state.")
 ]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", envvar="WAYPOST_OUTPUT", help="How to print it: for people, or programs.")
+]
 EndpointUrl = Annotated[
     str | None,
     typer.Option(
@@ -28,3 +48,46 @@ EndpointUrl = Annotated[
         help="The registry, or aws; unless given, that of the platform in --state-dir.",
     ),
 ]
+Nameserver = Annotated[
+    str | None,
+    typer.Option(
+        "--dns",
+        envvar="WAYPOST_DNS",
+        metavar="HOST:PORT",
+        help="The nameserver to ask; unless given, the platform's, or the system's.",
+    ),
+]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        envvar="SERVICE_NAMESPACE",
+        metavar="NAME",
+        help="The namespace, where several have such a service.",
+    ),
+]
+Service = Annotated[str, typer.Argument(metavar="SERVICE", help="SERVICE.NAMESPACE, or a service id.")]
+Instance = Annotated[str, typer.Argument(metavar="INSTANCE", help="The id of an instance, or its first letters.")]
+Attributes = Annotated[
+    list[str] | None, typer.Option("--attribute", "-a", metavar="NAME=VALUE", help="Once for each attribute.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the steps, and do none.")]
+
+
+def checked(flag: str, parse: Callable[[str], T], text: str) -> T:
+    """Return a flag's value. Raises typer.BadParameter, which ends with exit code 2."""
+    try:
+        return parse(text)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint=f"'{flag}'") from exc
+
+
+def pairs(texts: list[str] | None, flag: str = "--attribute") -> dict[str, str]:
+    """Return the values of a flag that is given as ``NAME=VALUE`` any number of times."""
+    found = {}
+    for each in texts or ():
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(f"{each!r} is not NAME=VALUE", param_hint=f"'{flag}'")
+        found[name] = value
+    return found

@@ -4,12 +4,12 @@ Data goes to standard output and everything else to standard error. What is impo
 for it.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from waypost.cli.ending import end
 from waypost.cli.options import Output, OutputOption, StateDir
 
 __all__ = ["register"]
@@ -25,10 +25,9 @@ def register(app: typer.Typer) -> None:
 
 def tasks(output: OutputOption = Output.TABLE, state_dir: StateDir = Path("var")) -> None:
     """List the tasks of the running platform. Example: waypost tasks -o json"""
-    from waypost.cli.outcome import exit_code_of
-    from waypost.cli.remote import print_tasks
+    from waypost.cli.platform_requests import print_tasks
 
-    sys.exit(exit_code_of(print_tasks(state_dir, as_json=output is Output.JSON)))
+    end(print_tasks(state_dir, output))
 
 
 def stop(
@@ -40,15 +39,14 @@ def stop(
 
     Returns once their processes are gone.
     """
-    from waypost.cli.outcome import exit_code_of
-    from waypost.cli.remote import stop_tasks
+    from waypost.cli.platform_requests import stop_tasks
 
-    sys.exit(exit_code_of(stop_tasks(state_dir, target, as_json=output is Output.JSON)))
+    end(stop_tasks(state_dir, target, output))
 
 
 def deploy(
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE|JOB]...", help="These alone; unless given, everything.")
+        list[str] | None, typer.Argument(metavar="SERVICE|JOB...", help="These alone; unless given, everything.")
     ] = None,
     output: OutputOption = Output.TABLE,
     state_dir: StateDir = Path("var"),
@@ -58,12 +56,11 @@ def deploy(
     New tasks are started; once they are healthy and answered by DNS, old ones are drained and stopped. A new version
     that does not come up is rolled back. Ctrl-C leaves the deploy to go on.
     """
-    from waypost.cli.outcome import exit_code_of
-    from waypost.cli.remote import run_request
+    from waypost.cli.platform_requests import run_request
     from waypost.tasks.requests import Deploy
 
     request = Deploy(tuple(services or ()))
-    sys.exit(exit_code_of(run_request(state_dir, request, as_json=output is Output.JSON)))
+    end(run_request(state_dir, request, output))
 
 
 def scale(
@@ -75,12 +72,11 @@ def scale(
 
     It holds until the platform ends, or the manifest's own count is changed and deployed.
     """
-    from waypost.cli.outcome import exit_code_of
-    from waypost.cli.remote import run_request
+    from waypost.cli.platform_requests import run_request
     from waypost.tasks.requests import Scale
 
     wanted = dict(_parse_count(each) for each in counts)
-    sys.exit(exit_code_of(run_request(state_dir, Scale(wanted), as_json=output is Output.JSON)))
+    end(run_request(state_dir, Scale(wanted), output))
 
 
 def restart(
@@ -89,11 +85,10 @@ def restart(
     state_dir: StateDir = Path("var"),
 ) -> None:
     """Replace tasks by new ones of the same kind, without a request being lost. Example: waypost restart worker"""
-    from waypost.cli.outcome import exit_code_of
-    from waypost.cli.remote import run_request
+    from waypost.cli.platform_requests import run_request
     from waypost.tasks.requests import Restart
 
-    sys.exit(exit_code_of(run_request(state_dir, Restart(target), as_json=output is Output.JSON)))
+    end(run_request(state_dir, Restart(target), output))
 
 
 def job(
@@ -102,11 +97,10 @@ def job(
     state_dir: StateDir = Path("var"),
 ) -> None:
     """Run a job of the manifest once more, and wait for its end. Example: waypost job migrate"""
-    from waypost.cli.outcome import exit_code_of
-    from waypost.cli.remote import run_request
+    from waypost.cli.platform_requests import run_request
     from waypost.tasks.requests import RunJob
 
-    sys.exit(exit_code_of(run_request(state_dir, RunJob(name), as_json=output is Output.JSON)))
+    end(run_request(state_dir, RunJob(name), output))
 
 
 def logs(
@@ -124,10 +118,8 @@ def logs(
 ) -> None:
     """Print what tasks have printed, also of one that has ended. Example: waypost logs worker -f"""
     from waypost.cli.logs import print_logs
-    from waypost.cli.outcome import exit_code_of
 
-    as_json = output is Output.JSON
-    sys.exit(exit_code_of(print_logs(state_dir, target, follow=follow, tail=tail, as_json=as_json)))
+    end(print_logs(state_dir, target, output, follow=follow, tail=tail))
 
 
 def _parse_count(text: str) -> tuple[str, int]:

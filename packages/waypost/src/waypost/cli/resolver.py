@@ -3,20 +3,23 @@
 Nothing is changed unless ``--apply`` is given; a file that is not ours is never touched.
 """
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
-import msgspec
 import typer
 
+from waypost.cli.access import Access, read_run_file
+from waypost.cli.ending import run
+from waypost.cli.options import StateDir
 from waypost.cli.resolver_settings import MARK, TARGETS, Setting, Target, unwritable
-from waypost.multicast import multicast_warning
 from waypost.settings import ListenAddress
+
+if TYPE_CHECKING:
+    from waypost.cli.registry import Registry
 
 __all__ = ["resolver"]
 
@@ -47,9 +50,6 @@ Nameserver = Annotated[
     str,
     typer.Option(metavar="HOST:PORT", help="Where Waypost answers DNS. [default: where the running platform does]"),
 ]
-StateDir = Annotated[
-    Path, typer.Option("--state-dir", envvar="WAYPOST_STATE_DIR", help="Where the running platform keeps its state.")
-]
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; otherwise what would be done is printed.")]
 Root = Annotated[Path, typer.Option(metavar="DIR", help="Write below this folder, and reload nothing.")]
 
@@ -61,7 +61,7 @@ def show(
     nameserver: Nameserver = "",
     state_dir: StateDir = Path("var"),
 ) -> None:
-    """Print the settings for a resolver, or for each that is known."""
+    """Print the settings for a resolver, or for each that is known. Example: waypost resolver show dnsmasq"""
     namespaces, server = _what_to_send(namespace, nameserver, state_dir)
     _warn(namespaces)
     for each in TARGETS.values() if target is None else (TARGETS[target.value],):
@@ -77,7 +77,7 @@ def install(
     apply: Apply = False,
     root: Root = Path("/"),
 ) -> None:
-    """Write the settings for a resolver and have it read them."""
+    """Write the settings for a resolver and have it read them. Example: waypost resolver install dnsmasq --apply"""
     chosen = TARGETS[target.value]
     namespaces, server = _what_to_send(namespace, nameserver, state_dir)
     _warn(namespaces)
@@ -108,7 +108,7 @@ def remove(
     apply: Apply = False,
     root: Root = Path("/"),
 ) -> None:
-    """Take the settings away again."""
+    """Take the settings away again. Example: waypost resolver remove dnsmasq --apply"""
     chosen = TARGETS[target.value]
     if not chosen.whole_files:
         _refuse(f"the settings of {chosen.name} are part of a file of yours: take them out there")
@@ -151,47 +151,37 @@ def _find_out(namespaces: Sequence[str] | None, nameserver: str, state_dir: Path
         raise typer.BadParameter(str(error), param_hint="'--nameserver'") from error
     if namespaces and server is not None:
         return list(namespaces), server
-    try:
-        run = msgspec.json.decode((state_dir / "run.json").read_bytes(), type=dict[str, object])
-    except (OSError, msgspec.MsgspecError):
+    running = read_run_file(state_dir)
+    if not running:
         _refuse(
             f"no platform runs with the state directory {state_dir}: start one, name its --state-dir, or give "
             "--namespace and --nameserver",
             exit_code=NOBODY,
         )
-    registry = ListenAddress.parse(str(run["http_address"])).to_connect
+    registry = ListenAddress.parse(running["http_address"]).to_connect
     if server is None:
-        server = ListenAddress.parse(str(run["dns_address"])).to_connect
+        server = ListenAddress.parse(running["dns_address"]).to_connect
     return list(namespaces or _ask_for_namespaces(f"http://{registry}")), server
 
 
 def _ask_for_namespaces(registry: str) -> list[str]:
     """Return the names of the registry's DNS namespaces."""
-    import os  # what --help should not wait for
+    found: list[str] = []
 
-    from botocore.exceptions import BotoCoreError, ClientError
+    async def work(opened: "Registry") -> None:
+        from waypost.cli.catalog.lookup import list_namespaces
 
-    from waypost.cloudmap import open_cloudmap
-    from waypost.tasks.environment import with_aws_defaults
+        found.extend(each["Name"] for each in await list_namespaces(opened.client) if each["Type"] != "HTTP")
 
-    async def ask() -> list[str]:
-        async with open_cloudmap(registry) as client:
-            found = []
-            async for page in client.get_paginator("list_namespaces").paginate():
-                found += [each["Name"] for each in page["Namespaces"] if each["Type"] != "HTTP"]
-            return found
-
-    os.environ.update(with_aws_defaults(os.environ))
-    try:
-        found = asyncio.run(ask())
-    except (BotoCoreError, ClientError) as error:
-        _refuse(f"the registry at {registry} does not tell its namespaces ({error}): give --namespace")
+    run(Access(registry, None), work)
     if not found:
         _refuse("the registry has no DNS namespace yet: create one, or give --namespace")
     return sorted(set(found))
 
 
 def _warn(namespaces: Sequence[str]) -> None:
+    from waypost.multicast import multicast_warning  # it brings the log along, which --help should not wait for
+
     warning = multicast_warning(namespaces)
     if warning is not None:
         typer.echo(f"warning: {warning}", err=True)

@@ -3,17 +3,14 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import typer
 
-from waypost.cli.options import EndpointUrl, StateDir
+from waypost.cli.options import EndpointUrl, StateDir, checked, pairs
 
 __all__ = ["register"]
-
-T = TypeVar("T")
 
 
 def register(app: typer.Typer) -> None:
@@ -58,8 +55,8 @@ def run(
     """
     import structlog
 
-    from waypost.cli.outcome import exit_code_of
-    from waypost.cli.registry_address import registry_url
+    from waypost.cli.access import Access
+    from waypost.cli.ending import end
     from waypost.tasks.alone import Alone, run_alone
     from waypost.tasks.environment import with_aws_defaults
     from waypost.tasks.manifest import HealthSpec, ServiceSpec
@@ -72,12 +69,12 @@ def run(
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     spec = ServiceSpec(
-        name=_checked("--service", label, service),
+        name=checked("--service", label, service),
         command=tuple(command),
         ttl_s=ttl_s,
         health=HealthSpec(
             kind=health_kind,
-            path=_checked("--health-path", http_path, health_path),
+            path=checked("--health-path", http_path, health_path),
             interval_ms=interval_ms,
             timeout_ms=timeout_ms,
             rise=rise,
@@ -86,37 +83,23 @@ def run(
         start_timeout_s=start_timeout_s,
         stop_grace_s=stop_grace_s,
     )
-    url = registry_url(endpoint_url, state_dir)
+    url = Access.find(endpoint_url, state_dir).url
     alone = Alone(
-        namespace=_checked("--namespace", domain_name, namespace),
+        namespace=checked("--namespace", domain_name, namespace),
         spec=spec,
         port=port,
-        address=_checked("--address", _address, address) if address is not None else None,
+        address=checked("--address", _address, address) if address is not None else None,
         endpoint_url=url,
-        attributes=tuple(_checked("--attribute", _attribute, each) for each in attribute or ()),
+        attributes=tuple(pairs(attribute).items()),
         lease_s=lease_s,
     )
     inherited = dict(os.environ)
     if url is not None:
         os.environ.update(with_aws_defaults(os.environ))  # a registry of one's own asks for no keys
-    sys.exit(exit_code_of(run_alone(alone, inherited=inherited, report=Report(sys.stderr))))
-
-
-def _checked(flag: str, parse: Callable[[str], T], text: str) -> T:
-    try:
-        return parse(text)
-    except ValueError as exc:
-        raise typer.BadParameter(f"{text!r}: {exc}", param_hint=f"'{flag}'") from exc
+    end(run_alone(alone, inherited=inherited, report=Report(sys.stderr)))
 
 
 def _address(text: str) -> str:
     from ipaddress import ip_address
 
     return str(ip_address(text))
-
-
-def _attribute(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise ValueError("it must be NAME=VALUE")
-    return name, value

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from waypost.cloudmap import cause, open_cloudmap
 from waypost.health.link import ProberLink
 from waypost.promise import PromiseLog
@@ -29,6 +27,7 @@ from waypost.tasks.environment import Surroundings, with_aws_defaults
 from waypost.tasks.errors import ManifestInvalid, PlatformError, StartFailed
 from waypost.tasks.jobs import end_left_jobs
 from waypost.tasks.manifest import Manifest
+from waypost.tasks.own_log import log_to
 from waypost.tasks.parts import Parts
 from waypost.tasks.ports import Ports, bind_ports
 from waypost.tasks.preflight import choose_task_port, look_over, programs
@@ -70,7 +69,7 @@ async def run_platform(
     key = check_access(settings, inherited)
     state_dir = settings.state_dir.resolve()
     async with hold_state_dir(state_dir) as lock:
-        _log_to(state_dir / "logs" / "platform.log")
+        log_to(state_dir / "logs" / "platform.log")
         saved = load_tasks(state_dir / "tasks.json", boot=boot_id())
         await end_left_jobs(saved)
         with bind_ports(settings, balancer=manifest.balancer is not None) as ports:
@@ -83,19 +82,6 @@ async def run_platform(
                 await platform.run(lifeline, task_port)
             finally:
                 lifeline.close()
-
-
-def _log_to(path: Path) -> None:
-    """Write the supervisor's own log as JSON lines beside those of its parts: the terminal is for people."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(path.open("a", encoding="utf-8", buffering=1)),
-    )
 
 
 class _Platform:

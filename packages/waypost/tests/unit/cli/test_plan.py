@@ -1,9 +1,9 @@
 """What leads from one catalog to another."""
 
 import pytest
+from waypost.cli.errors import Conflict
 
 from waypost.cli.catalog.document import Document, NamespaceEntry, ServiceEntry
-from waypost.cli.catalog.errors import Conflict
 from waypost.cli.catalog.plan import plan
 
 A5 = {"DnsRecords": [{"Type": "A", "TTL": 5}]}

@@ -1,10 +1,6 @@
-"""What DNS answers now, and waiting for an answer to become what is wanted."""
+"""What DNS and the other protocols answer now."""
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import dns.asyncquery
 import dns.asyncresolver
@@ -13,54 +9,41 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from waypost.cli.catalog.errors import NotFound, TimedOut, Unavailable
-from waypost.cli.catalog.lookup import find_service, list_instances
+from waypost.cli.access import Access
+from waypost.cli.catalog.views import discovered
+from waypost.cli.errors import CommandFailed, NotFound, Unavailable
+from waypost.cli.registry import open_registry
 
-if TYPE_CHECKING:
-    from types_aiobotocore_servicediscovery import ServiceDiscoveryClient
-
-__all__ = ["Goal", "ask", "resolve", "wait_for"]
+__all__ = ["ask_dns", "resolve_everywhere"]
 
 TYPES: Final = ("A", "AAAA", "SRV", "CNAME")
 ANSWER_S: Final = 3.0
-LOOK_S: Final = 0.1  # between looks while waiting
+SILENT: Final = "silent"  # type of the row of a protocol that does not answer
 
 
-class Goal(StrEnum):
-    """What can be waited for."""
+async def resolve_everywhere(access: Access, name: str) -> list[dict[str, object]]:
+    """Return a row for each answer of each protocol: ``protocol``, ``type``, ``answer``, ``ttl_s``.
 
-    HEALTHY = "healthy"  # DiscoverInstances answers it as healthy
-    VISIBLE = "visible"  # DNS answers it
-    GONE = "gone"  # no instance is registered
-
-
-async def ask(name: str, kind: str, nameserver: str | None) -> dns.message.Message:
-    """Ask the nameserver, ``host:port``, or the system's. Raises Unavailable."""
-    if nameserver is None:
-        host, port = _system_nameserver(), 53
-    else:
-        host, _, text = nameserver.rpartition(":")
-        port = int(text)
-    query = dns.message.make_query(name, kind, use_edns=0, payload=1232)
-    try:
-        answer, _ = await dns.asyncquery.udp_with_fallback(query, host.strip("[]"), timeout=ANSWER_S, port=port)
-    except (dns.exception.DNSException, OSError) as error:
-        raise Unavailable(f"no nameserver answers at {host}:{port}: set WAYPOST_DNS to one's host:port") from error
-    return answer
-
-
-def _system_nameserver() -> str:
-    try:
-        return str(dns.asyncresolver.get_default_resolver().nameservers[0])
-    except (dns.exception.DNSException, OSError, IndexError) as error:
-        raise Unavailable("the system names no nameserver: set WAYPOST_DNS to one's host:port") from error
-
-
-async def resolve(name: str, nameserver: str | None, kinds: tuple[str, ...] = TYPES) -> list[dict[str, object]]:
-    """Return a row for each record that DNS answers, and for each type without any the reason."""
+    :raises Unavailable: none of them answers.
+    """
     rows: list[dict[str, object]] = []
+    failures: list[CommandFailed] = []
+    for protocol, asking in (("DNS", ask_dns(name, access.nameserver)), ("Cloud Map", _ask_api(access, name))):
+        try:
+            rows += [{"protocol": protocol, **row} for row in await asking]
+        except CommandFailed as failure:
+            failures.append(failure)
+            rows.append({"protocol": protocol, "type": SILENT, "answer": str(failure), "ttl_s": None})
+    if len(failures) == 2:
+        raise Unavailable("; ".join(map(str, failures)))
+    return rows
+
+
+async def ask_dns(name: str, nameserver: str | None, kinds: tuple[str, ...] = TYPES) -> list[dict[str, Any]]:
+    """Return a row for each record that DNS answers, and for each type without any the reason. Raises Unavailable."""
+    rows: list[dict[str, Any]] = []
     for kind in kinds:
-        answer = await ask(name, kind, nameserver)
+        answer = await _ask(name, kind, nameserver)
         found = [
             {"type": dns.rdatatype.to_text(rrset.rdtype), "answer": record.to_text(), "ttl_s": rrset.ttl}
             for rrset in answer.answer
@@ -71,49 +54,43 @@ async def resolve(name: str, nameserver: str | None, kinds: tuple[str, ...] = TY
     return rows
 
 
-async def wait_for(
-    client: "ServiceDiscoveryClient", name: str, goal: Goal, *, count: int, timeout_s: float, nameserver: str | None
-) -> int:
-    """Wait until ``count`` instances, or more, are as wanted (for ``gone``: until none is left); return how many are.
-
-    :raises TimedOut: they are not in time.
-    """
-    look = _looks(client, name, goal, nameserver)
-    until = time.monotonic() + timeout_s
-    while True:
-        found = await look()
-        if found == 0 if goal is Goal.GONE else found >= count:
-            return found
-        if time.monotonic() >= until:
-            wanted = "none" if goal is Goal.GONE else f"{count} {goal}"
-            what = "registered" if goal is Goal.GONE else goal
-            raise TimedOut(f"{name}: {found} {what} after {timeout_s:g} s, not {wanted}: waypost instances {name}")
-        await asyncio.sleep(LOOK_S)
-
-
-def _looks(
-    client: "ServiceDiscoveryClient", name: str, goal: Goal, nameserver: str | None
-) -> Callable[[], Awaitable[int]]:
-    async def healthy() -> int:
+async def _ask_api(access: Access, name: str) -> list[dict[str, Any]]:
+    async with open_registry(access) as registry:
         try:
-            service = await find_service(client, name)
-        except NotFound:
-            return 0
-        answer = await client.discover_instances(
-            NamespaceName=service["NamespaceName"],
-            ServiceName=service["Name"],
-            HealthStatus="HEALTHY",
-            MaxResults=1000,
-        )
-        return len(answer["Instances"])
+            found = await discovered(registry.client, name, health="HEALTHY_OR_ELSE_ALL", attributes={})
+        except NotFound as failure:
+            return [{"type": "DiscoverInstances", "answer": str(failure), "ttl_s": None}]
+    rows = [
+        {
+            "type": "DiscoverInstances",
+            "answer": f"{each['instance']} {each['address'] or '-'} {each['health']}",
+            "ttl_s": None,
+        }
+        for each in found
+    ]
+    return rows or [{"type": "DiscoverInstances", "answer": "no instance", "ttl_s": None}]
 
-    async def visible() -> int:
-        return sum(row["ttl_s"] is not None for row in await resolve(name, nameserver, ("A", "AAAA", "SRV")))
 
-    async def registered() -> int:
-        try:
-            return len(await list_instances(client, (await find_service(client, name))["Id"]))
-        except NotFound:
-            return 0
+async def _ask(name: str, kind: str, nameserver: str | None) -> dns.message.Message:
+    """Ask the nameserver, ``host:port``, or the system's. Raises Unavailable."""
+    host, port = _system_nameserver() if nameserver is None else _host_and_port(nameserver)
+    try:
+        query = dns.message.make_query(name, kind, use_edns=0, payload=1232)
+        answer, _ = await dns.asyncquery.udp_with_fallback(query, host, timeout=ANSWER_S, port=port)
+    except (dns.exception.DNSException, OSError) as error:
+        raise Unavailable(f"no nameserver answers at {host}:{port}: set WAYPOST_DNS to one's host:port") from error
+    return answer
 
-    return {Goal.HEALTHY: healthy, Goal.VISIBLE: visible, Goal.GONE: registered}[goal]
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise Unavailable(f"{text!r} is no nameserver's host:port: set --dns or WAYPOST_DNS to one")
+    return host.strip("[]"), int(port)
+
+
+def _system_nameserver() -> tuple[str, int]:
+    try:
+        return str(dns.asyncresolver.get_default_resolver().nameservers[0]), 53
+    except (dns.exception.DNSException, OSError, IndexError) as error:
+        raise Unavailable("the system names no nameserver: set WAYPOST_DNS to one's host:port") from error

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from waypost.cli.catalog.errors import CommandFailed, TimedOut
+from waypost.cli.errors import CommandFailed, TimedOut
 
 if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient

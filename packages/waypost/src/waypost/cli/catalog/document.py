@@ -1,19 +1,21 @@
-"""A catalog as a document: what ``waypost export`` writes and ``waypost apply`` reads.
+"""A catalog as a document: what ``waypost export`` writes, and ``import`` and ``apply`` read.
 
 Members that describe a service are spelled as in Cloud Map's API, version 2017-03-14, so that they can be taken from
 there and given there. Health is not part of it: it is observed and not wished for.
 """
 
+import sys
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from waypost.cli.catalog.errors import Misused
+from waypost.cli.errors import Misused
 
 __all__ = ["Document", "NamespaceEntry", "ServiceEntry", "read_document", "write_document"]
 
 VERSION: Final = 1
+STDIN: Final = Path("-")
 
 
 class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -46,12 +48,13 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def read_document(path: Path) -> Document:
-    """Return the document of a file.
+    """Return the document of a file; ``-`` is standard input.
 
     :raises Misused: it cannot be read, or is none.
     """
     try:
-        document = msgspec.json.decode(path.read_bytes(), type=Document)
+        content = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+        document = msgspec.json.decode(content, type=Document)
     except OSError as error:
         raise Misused(f"cannot read {path}: {error.strerror}") from error
     except msgspec.DecodeError as error:

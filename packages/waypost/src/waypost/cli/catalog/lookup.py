@@ -1,15 +1,36 @@
 """From the names that people write to what the registry has: ``worker.secure-api.local``, or an id."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from waypost.cli.catalog.errors import Conflict, NotFound
+from waypost.cli.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient
     from types_aiobotocore_servicediscovery.type_defs import NamespaceSummaryTypeDef, ServiceSummaryTypeDef
 
-__all__ = ["find_namespace", "find_service", "list_instances", "list_namespaces", "list_services", "split_name"]
+__all__ = [
+    "Found",
+    "find_instance",
+    "find_namespace",
+    "find_service",
+    "list_instances",
+    "list_namespaces",
+    "list_services",
+    "namespaces_of",
+    "split_name",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An instance, and where it is registered."""
+
+    namespace: str
+    service: str
+    service_id: str
+    instance: str
 
 
 async def list_namespaces(client: "ServiceDiscoveryClient") -> "list[NamespaceSummaryTypeDef]":
@@ -77,6 +98,42 @@ async def find_service(client: "ServiceDiscoveryClient", name: str) -> dict[str,
         if each["Id"] == service.get("NamespaceId"):
             service["NamespaceName"] = each["Name"]
     return service
+
+
+async def find_instance(
+    client: "ServiceDiscoveryClient", prefix: str, *, service: str | None, namespace: str | None
+) -> Found:
+    """Return the one instance of that id, or whose id alone begins so, wherever it is registered.
+
+    :raises NotFound: there is none.
+    :raises Conflict: there are several.
+    """
+    found = []
+    for home in await list_namespaces(client):
+        for each in await list_services(client, home["Id"]) if namespace in (None, home["Name"]) else ():
+            if service in (None, each["Name"], f"{each['Name']}.{home['Name']}", each["Id"]):
+                async for page in client.get_paginator("list_instances").paginate(ServiceId=each["Id"]):
+                    found += [
+                        Found(namespace=home["Name"], service=each["Name"], service_id=each["Id"], instance=one["Id"])
+                        for one in page["Instances"]
+                        if one["Id"].startswith(prefix)
+                    ]
+    meant = [each for each in found if each.instance == prefix] or found
+    if not meant:
+        raise NotFound(f"there is no instance {prefix!r}: waypost instances SERVICE lists those of a service")
+    if len(meant) > 1:
+        names = ", ".join(f"{each.instance} of {each.service}.{each.namespace}" for each in meant[:4])
+        raise Conflict(f"{prefix!r} may be {names}: give more of its id, --service or --namespace")
+    return meant[0]
+
+
+async def namespaces_of(client: "ServiceDiscoveryClient", service: str | None) -> list[str]:
+    """Return the names of the namespaces that have such a service; None: of all."""
+    return [
+        home["Name"]
+        for home in await list_namespaces(client)
+        if service is None or any(each["Name"] == service for each in await list_services(client, home["Id"]))
+    ]
 
 
 def split_name(name: str, namespaces: Sequence[str]) -> tuple[str, str]:

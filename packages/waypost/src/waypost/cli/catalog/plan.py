@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from waypost.cli.catalog.document import Document, NamespaceEntry, ServiceEntry
-from waypost.cli.catalog.errors import Conflict
+from waypost.cli.errors import Conflict
 
 __all__ = [
     "CreateNamespace",
@@ -15,6 +15,7 @@ __all__ = [
     "Step",
     "UpdateService",
     "plan",
+    "plan_import",
 ]
 
 
@@ -106,6 +107,31 @@ def plan(current: Document, wanted: Document, *, prune: bool) -> list[Step]:
         elif known.type != namespace.type:
             raise Conflict(f"the namespace {known.name} is {known.type}, and cannot become {namespace.type}")
         steps += _services(namespace, () if known is None else known.services, prune=prune)
+    return steps
+
+
+def plan_import(current: Document, wanted: Document) -> list[Step]:
+    """Return the steps that add what is missing, and change nothing that is there.
+
+    :raises Conflict: something is there that differs; the message names each.
+    """
+    there = {
+        (namespace.name, service.name, instance)
+        for namespace in current.namespaces
+        for service in namespace.services
+        for instance in service.instances
+    }
+    steps = plan(current, wanted, prune=False)
+    differing = []
+    for step in steps:
+        match step:
+            case UpdateService(namespace, service):
+                differing.append(f"the service {service.name}.{namespace}")
+            case Register(namespace, name, instance) if (namespace, name, instance) in there:
+                differing.append(f"the instance {instance} of {name}.{namespace}")
+    if differing:
+        shown = ", ".join(differing[:5]) + (f" and {len(differing) - 5} more" if len(differing) > 5 else "")
+        raise Conflict(f"{shown}: there already, and different; waypost apply would change it. Nothing was done")
     return steps
 
 

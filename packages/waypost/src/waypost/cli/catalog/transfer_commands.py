@@ -1,42 +1,79 @@
-"""``waypost export`` and ``waypost apply``: services as a file."""
+"""``waypost export``, ``import`` and ``apply``: services as a file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from waypost.cli.catalog.access import Access
-from waypost.cli.catalog.ending import run
-from waypost.cli.options import EndpointUrl, StateDir
+from waypost.cli.access import Access
+from waypost.cli.ending import run
+from waypost.cli.options import DryRun, EndpointUrl, Output, OutputOption, StateDir
+from waypost.cli.printing import say, show
 
 if TYPE_CHECKING:
-    from types_aiobotocore_servicediscovery import ServiceDiscoveryClient
+    from waypost.cli.catalog.document import Document
+    from waypost.cli.catalog.plan import Step
+    from waypost.cli.registry import Registry
 
-__all__ = ["apply", "export"]
+__all__ = ["register_transfer_commands"]
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="What waypost export has printed, or a hand has; - is standard input.")
+]
+
+
+def register_transfer_commands(app: typer.Typer) -> None:
+    """Add them to the command."""
+    app.command()(export)
+    app.command("import")(import_)
+    app.command()(apply)
 
 
 def export(
-    namespace: Annotated[str | None, typer.Argument(metavar="[NAMESPACE]", help="One; unless given, all.")] = None,
+    namespace: Annotated[str | None, typer.Argument(metavar="NAMESPACE", help="One; unless given, all.")] = None,
     endpoint_url: EndpointUrl = None,
     state_dir: StateDir = Path("var"),
 ) -> None:
     """Print namespaces, services and instances as a JSON document. Example: waypost export > catalog.json"""
 
-    async def work(client: "ServiceDiscoveryClient") -> None:
+    async def work(registry: "Registry") -> None:
         from waypost.cli.catalog.document import write_document
         from waypost.cli.catalog.transfer import read_catalog
 
-        typer.echo(write_document(await read_catalog(client, namespace)))
+        typer.echo(write_document(await read_catalog(registry.client, namespace)))
 
     run(Access.find(endpoint_url, state_dir), work)
 
 
+def import_(
+    file: File,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.TABLE,
+    endpoint_url: EndpointUrl = None,
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """Add what an exported document holds and the registry lacks. Example: waypost import catalog.json --dry-run
+
+    Nothing that is there is changed: what is the same is passed over, and where something differs, nothing is done at
+    all and the exit code is 5. Import again as often as you like.
+    """
+
+    def planned(current: "Document", wanted: "Document") -> "list[Step]":
+        from waypost.cli.catalog.plan import plan_import
+
+        return plan_import(current, wanted)
+
+    _bring_about(file, planned, dry_run, output, Access.find(endpoint_url, state_dir), why="waypost import")
+
+
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What waypost export has printed, or a hand has.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps, and do none.")] = False,
+    file: File,
+    dry_run: DryRun = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove what the file's namespaces hold besides what the file names.")
     ] = False,
+    output: OutputOption = Output.TABLE,
     endpoint_url: EndpointUrl = None,
     state_dir: StateDir = Path("var"),
 ) -> None:
@@ -45,15 +82,41 @@ def apply(
     Steps that were done stay done when a later one is refused; once it is mended, apply again.
     """
 
-    async def work(client: "ServiceDiscoveryClient") -> None:
-        from waypost.cli.catalog.document import read_document
+    def planned(current: "Document", wanted: "Document") -> "list[Step]":
         from waypost.cli.catalog.plan import plan
+
+        return plan(current, wanted, prune=prune)
+
+    _bring_about(file, planned, dry_run, output, Access.find(endpoint_url, state_dir), why="waypost apply")
+
+
+def _bring_about(
+    file: Path,
+    planned: "Callable[[Document, Document], list[Step]]",
+    dry_run: bool,
+    output: Output,
+    access: Access,
+    *,
+    why: str,
+) -> None:
+    async def work(registry: "Registry") -> None:
+        from waypost.cli.catalog.document import read_document
         from waypost.cli.catalog.transfer import carry_out, read_catalog
+        from waypost.cli.progress import counted
+        from waypost.cloudmap import cause
 
+        cause.set(why)
         wanted = read_document(file)
-        for step in plan(await read_catalog(client), wanted, prune=prune):
+        steps = planned(await read_catalog(registry.client), wanted)
+        rows = []
+        for step in counted(steps, why, total=len(steps)):
             if not dry_run:
-                await carry_out(client, step)
-            typer.echo(str(step))
+                await carry_out(registry.client, step)
+            rows.append({"step": str(step), "done": not dry_run})
+            if output is Output.TABLE:  # at once: a later step may fail
+                typer.echo(str(step))
+        if output is not Output.TABLE:
+            show(rows, output, columns=("step", "done"))
+        say(f"{len(rows)} step{'' if len(rows) == 1 else 's'} {'to do' if dry_run else 'done'}")
 
-    run(Access.find(endpoint_url, state_dir), work)
+    run(access, work)

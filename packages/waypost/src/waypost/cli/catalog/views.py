@@ -1,15 +1,24 @@
 """What the registry and DNS know, as rows to show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from waypost.cli.catalog.errors import NotFound
 from waypost.cli.catalog.lookup import find_namespace, find_service, list_instances, list_namespaces, list_services
+from waypost.cli.errors import NotFound
 
 if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient
 
-__all__ = ["ENDPOINT", "discovered", "instance_detail", "instance_rows", "namespace_rows", "service_rows"]
+__all__ = [
+    "ENDPOINT",
+    "discovered",
+    "instance_detail",
+    "instance_row",
+    "instance_rows",
+    "namespace_rows",
+    "service_rows",
+    "sick_first",
+]
 
 ENDPOINT: Final = ("AWS_INSTANCE_IPV4", "AWS_INSTANCE_IPV6", "AWS_INSTANCE_CNAME", "AWS_ALIAS_DNS_NAME")
 """Where an instance is, as the attributes of Cloud Map say it, the one that is shown first in front."""
@@ -67,7 +76,11 @@ async def _service_row(
 async def instance_rows(client: "ServiceDiscoveryClient", name: str) -> list[dict[str, object]]:
     """Return the instances of a service, the sick ones first."""
     service = await find_service(client, name)
-    rows = [_instance_row(each) for each in await list_instances(client, service["Id"])]
+    return sick_first(instance_row(each) for each in await list_instances(client, service["Id"]))
+
+
+def sick_first(rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+    """Return rows of instances, those in front that need a look."""
     return sorted(rows, key=lambda row: row["health"] != "UNHEALTHY")
 
 
@@ -93,12 +106,13 @@ async def discovered(
     )
     found: Sequence[Mapping[str, Any]] = answer["Instances"]
     return [
-        _instance_row({"id": each["InstanceId"], "health": each["HealthStatus"], "attributes": each["Attributes"]})
+        instance_row({"id": each["InstanceId"], "health": each["HealthStatus"], "attributes": each["Attributes"]})
         for each in found
     ]
 
 
-def _instance_row(instance: Mapping[str, Any]) -> dict[str, object]:
+def instance_row(instance: Mapping[str, Any]) -> dict[str, object]:
+    """Return an instance, ``{"id", "health", "attributes"}``, as it is shown."""
     attributes: dict[str, str] = dict(instance["attributes"])
     where = next((attributes[each] for each in ENDPOINT if each in attributes), None)
     port = attributes.get("AWS_INSTANCE_PORT")

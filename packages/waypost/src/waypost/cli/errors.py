@@ -1,14 +1,17 @@
-"""What a registry command could not do, with the exit code that says so.
+"""What a command could not do, with the exit code that says so: the one table of both.
 
 ::
 
     CommandFailed               exit 1
     ├── Misused                 exit 2   an argument cannot be used
-    ├── NotFound                exit 3   no namespace, service or instance of that name
+    ├── NotFound                exit 3   nothing has that name or id
     ├── Denied                  exit 4   the registry does not let this caller do it
-    ├── Conflict                exit 5   something of that name is there, or still in use
+    ├── Conflict                exit 5   something of that name is there, still in use, or means several things
     ├── Unavailable             exit 6   the registry, or DNS, does not answer
     └── TimedOut                exit 7   what was waited for has not come about
+
+What other packages raise becomes one of these in :mod:`waypost.cli.foreign_errors`. The errors of a platform
+(:mod:`waypost.tasks.errors`) keep to the same codes by themselves.
 """
 
 from typing import ClassVar
@@ -49,7 +52,7 @@ class Denied(CommandFailed):
 
 
 class Conflict(CommandFailed):
-    """Something of that name is there already, or is still in use."""
+    """Something of that name is there already, is still in use, or the name means several things."""
 
     exit_code = 5
 
