@@ -1,210 +1,59 @@
-"""``omnichannel``: the three services, the keys of the API, the database, and a receiver to try webhooks with.
+"""``omnichannel``: send messages and see what becomes of them, and run what delivers them.
 
-A service runs in the foreground, logs JSON lines to standard error, and ends with exit code 0 on SIGTERM or Ctrl-C.
-Other exit codes: 2, a variable of the environment cannot be used; 5, its address cannot be listened on; 1, the rest.
+Exit codes: 0 done; 1 failed; 2 an argument or a setting cannot be used; 3 not found; 4 denied; 5 the state does not
+allow it, or an address is taken; 6 nobody answers; 7 not in time.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+import os
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from omnichannel.cli.channels import TestFailed, send_test
-from omnichannel.cli.receive import BadAddress
-from omnichannel.cli.receive import receive as print_webhooks
-from omnichannel.database import DatabaseUnavailable, NotFound
-from omnichannel.database.keys import ApiKeys, Scope
-from omnichannel.discovery import EndpointsUnknown
-from omnichannel.serving.backing import open_database
-from omnichannel.serving.logs import configure_log
-from omnichannel.serving.server import CannotListen
-from omnichannel.settings import Settings, SettingsInvalid
-from waypost_client import NameserverUnknown
+from omnichannel.cli import messages, operating, sending
+from omnichannel.cli.schedules import schedules
 
 __all__ = ["app"]
 
-Result = TypeVar("Result")
-
-EXIT_CODES: Final[Mapping[type[Exception], int]] = {
-    SettingsInvalid: 2,
-    EndpointsUnknown: 2,
-    NameserverUnknown: 2,
-    CannotListen: 5,
-    DatabaseUnavailable: 1,
-    NotFound: 1,
-    TestFailed: 1,
-    BadAddress: 5,
-}
-"""The refusals that are told in one line instead of a traceback."""
-
 app = typer.Typer(
-    help="The Omnichannel Publisher. Settings come from the environment; the README lists them.",
+    name="omnichannel",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help is text: nobody waits for Rich before it
 )
-keys = typer.Typer(help="The keys of the API.", no_args_is_help=True)
-app.add_typer(keys, name="keys")
-db = typer.Typer(help="The database.", no_args_is_help=True)
-app.add_typer(db, name="db")
-channels = typer.Typer(help="The channels.", no_args_is_help=True)
-app.add_typer(channels, name="channels")
 
 
-@app.command()
-def api() -> None:
-    """Serve the REST API."""
-    from omnichannel.api.service import run  # here, so that the other commands do not load it
-
-    _serve("api", run)
-
-
-@app.command()
-def worker() -> None:
-    """Deliver what is due."""
-    from omnichannel.worker.service import run
-
-    _serve("worker", run)
-
-
-@app.command()
-def scheduler() -> None:
-    """Dispatch what becomes due."""
-    from omnichannel.scheduler.service import run
-
-    _serve("scheduler", run)
-
-
-@app.command()
-def receive(
-    address: Annotated[str, typer.Argument(help="Where to listen, host:port.")] = "127.0.0.1:9000",
-) -> None:
-    """Print every webhook that arrives, as one line of JSON."""
-    try:
-        print_webhooks(address)
-    except BadAddress as exc:
-        _refuse(exc)
-    except KeyboardInterrupt:
-        pass
-
-
-@keys.command()
-def create(
-    name: Annotated[str, typer.Argument(help="Whose key it is, in your words.")],
-    scope: Annotated[
-        list[Scope] | None, typer.Option(help="What it allows; may be given several times. Without it: everything.")
+@app.callback()
+def main(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="OMNICHANNEL_CONFIG",
+            metavar="FILE",
+            help="Flags of commands (TOML). [default: ~/.config/omnichannel/config.toml, if it is there]",
+        ),
     ] = None,
-    days: Annotated[float | None, typer.Option(min=0.001, max=36_500, help="How long it holds.")] = None,
 ) -> None:
-    """Make a key and print it. It is shown this once; only a hash of it is kept."""
-    now = datetime.now(UTC)
-    expires_at = None if days is None else now + timedelta(days=days)
-    scopes = tuple(scope or [Scope.ADMIN])
-    typer.echo(_on_keys(lambda known: known.create(name, now=now, scopes=scopes, expires_at=expires_at)))
+    """The Omnichannel Publisher: send messages, see what becomes of them, run what delivers them.
 
+    A flag comes before the environment, that before the file of --config, and that before the default. The services
+    take their settings from the environment; the README lists them.
 
-@keys.command("list")
-def list_keys() -> None:
-    """List the keys, one a line: id, state, scopes, last use, name."""
-    now = datetime.now(UTC)
-    for key in _on_keys(lambda known: known.list()):
-        ended = key.expires_at is not None and key.expires_at <= now
-        state = "revoked" if key.revoked_at else "expired" if ended else "holds"
-        used = "never used" if key.last_used_at is None else f"used {key.last_used_at:%Y-%m-%d %H:%M}"
-        typer.echo(f"{key.id}  {state}  {','.join(sorted(key.scopes))}  {used}  {key.name}")
+    Example: omnichannel send "We are live." --to email:ada@example.com --wait
+    """
+    from omnichannel.cli.config_file import ConfigInvalid, config_path, defaults_from
 
-
-@keys.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The 12 digits after omni_.")]) -> None:
-    """Let a key hold no more, at once."""
-    _on_keys(lambda known: known.revoke(key_id, now=datetime.now(UTC)))
-
-
-@db.command()
-def upgrade() -> None:
-    """Bring the database that DATABASE_URL names to the newest revision. Any number of processes may do so at once."""
-    typer.echo(_run(_upgrade))
-
-
-async def _upgrade(settings: Settings) -> str:
-    database = open_database(settings)
-    try:
-        await database.migrate()
-        return f"the database is at revision {await database.revision()}"
-    finally:
-        await database.close()
-
-
-@channels.command("test")
-def try_channel(
-    name: Annotated[str, typer.Argument(help="The channel, such as email.")],
-    to: Annotated[str, typer.Option(help="The address, as in a message's recipient.")],
-) -> None:
-    """Send one real message and print what the provider answered. Settings are those of the services."""
-
-    async def sent(settings: Settings) -> str:
-        database = open_database(settings)
+    path = config or config_path("omnichannel", os.environ)
+    if config is not None or path.exists():
         try:
-            await database.migrate()
-            return await send_test(settings, database, name=name, to=to)
-        finally:
-            await database.close()
-
-    typer.echo(_run(sent))
+            context.default_map = defaults_from(path, context)
+        except ConfigInvalid as error:
+            raise typer.BadParameter(str(error), param_hint="'--config'") from error
 
 
-def _on_keys(work: Callable[[ApiKeys], Coroutine[Any, Any, Result]]) -> Result:
-    async def opened(settings: Settings) -> Result:
-        database = open_database(settings)
-        try:
-            await database.migrate()
-            return await work(ApiKeys(database))
-        finally:
-            await database.close()
-
-    return _run(opened)
-
-
-def _serve(name: str, service: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
-    async def logged(settings: Settings) -> None:
-        configure_log(service=name, instance=settings.service_instance)
-        await service(settings)
-
-    _run(logged)
-
-
-def _run(work: Callable[[Settings], Coroutine[Any, Any, Result]]) -> Result:
-    """Run some work on the settings of the environment. A refusal ends the process with one line that names it."""
-    try:
-        settings = Settings.from_environment()
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(work(settings))
-    except tuple(EXIT_CODES) as exc:
-        _refuse(exc)
-    except ExceptionGroup as group:
-        refusals, others = group.split(tuple(EXIT_CODES))
-        if refusals is None or others is not None:
-            raise
-        _refuse(_first(refusals))
-
-
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    exc: Exception = group
-    while isinstance(exc, ExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc
-
-
-def _refuse(exc: Exception) -> NoReturn:
-    typer.echo(f"omnichannel: {exc}", err=True)
-    raise typer.Exit(EXIT_CODES[type(exc)])
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # not made for this system
-        return None
-    return uvloop.new_event_loop
+sending.register(app)
+messages.register(app)
+app.add_typer(schedules, name="schedules")
+operating.register(app)

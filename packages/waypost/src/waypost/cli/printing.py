@@ -65,7 +65,11 @@ def line_of(value: object) -> str:
 
 
 def cell(value: object) -> str:
-    """Return a value as a table shows it."""
+    """Return a value as a table shows it. Somebody else may have written it: a terminal gets no control characters."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in _words(value))
+
+
+def _words(value: object) -> str:
     match value:
         case None | "" | ():
             return "-"

@@ -1,10 +1,10 @@
 """What leads from one catalog to another."""
 
 import pytest
-from waypost.cli.errors import Conflict
 
 from waypost.cli.catalog.document import Document, NamespaceEntry, ServiceEntry
 from waypost.cli.catalog.plan import plan
+from waypost.cli.errors import Conflict
 
 A5 = {"DnsRecords": [{"Type": "A", "TTL": 5}]}
 A9 = {"DnsRecords": [{"Type": "A", "TTL": 9}]}
