@@ -42,8 +42,8 @@ class Parts:
         """Where this machine's processes reach the registry."""
         return f"http://{self._ports.http.address.to_connect}"
 
-    def registry(self, namespace: str) -> Component:
-        """Return the registry; ``namespace`` is that of the tasks."""
+    def registry(self, namespace: str = "") -> Component:
+        """Return the registry; ``namespace`` is that of the tasks, empty where none are run."""
         return self._make(
             "registry",
             "waypost.server",
@@ -55,7 +55,7 @@ class Parts:
                 "WAYPOST_QUOTAS": str(self._settings.quotas),
                 "WAYPOST_CHECK_NETWORKS": self._settings.check_networks,
                 "WAYPOST_LISTENERS": ",".join(map(str, self._ports.addresses)),
-                "WAYPOST_PLATFORM_DIR": str(self._state_dir),
+                "WAYPOST_PLATFORM_DIR": str(self._state_dir) if namespace else "",
                 "WAYPOST_PLATFORM_NAMESPACE": namespace,
                 **registry_access(self._settings, self._key),
                 **self._feed,
