@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AnyUrl, Field, UrlConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings", "SettingsInvalid"]
+__all__ = ["Settings", "SettingsInvalid", "SmtpUrl"]
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 SmtpUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["smtp", "smtps"], host_required=True)]

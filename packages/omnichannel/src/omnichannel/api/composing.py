@@ -70,13 +70,15 @@ class Composer:
             message = NewMessage(
                 subject=source.words.subject,
                 body=source.words.body,
+                html=source.words.html,
                 recipients=recipients,
                 send_at=asked.send_at if isinstance(asked, MessageIn) else None,
                 expires_at=asked.expires_at if isinstance(asked, MessageIn) else None,
                 urgent=asked.urgent,
                 ordered=asked.ordered,
                 variants=tuple(
-                    Variant(channel, own.subject, own.body) for channel, own in sorted(source.variants.items())
+                    Variant(channel, own.subject, own.body, own.html)
+                    for channel, own in sorted(source.variants.items())
                 ),
                 attachments=tuple(asked.attachments),
                 template=template,
@@ -88,8 +90,12 @@ class Composer:
         if asked.template is None:
             assert asked.subject is not None
             assert asked.body is not None
-            variants = {channel: Words(subject=own.subject, body=own.body) for channel, own in asked.variants.items()}
-            return Source(words=Words(subject=asked.subject, body=asked.body), variants=variants), None
+            variants = {
+                channel: Words(subject=own.subject, body=own.body, html=own.html)
+                for channel, own in asked.variants.items()
+            }
+            words = Words(subject=asked.subject, body=asked.body, html=asked.html)
+            return Source(words=words, variants=variants), None
         use = asked.template
         try:
             found = await self._templates.find(use.name, use.version)
@@ -172,3 +178,5 @@ def _check_words(words: Words, channel: Channel | None) -> None:
         raise InvalidTemplate("subject", reason, channel)
     if not words.body or "\0" in words.body:
         raise InvalidTemplate("body", "must come out as at least one character, without U+0000", channel)
+    if words.html is not None and (not words.html or "\0" in words.html):
+        raise InvalidTemplate("html", "must come out as at least one character, without U+0000", channel)

@@ -46,6 +46,11 @@ class TemplateWords(Refusing):
 
     subject: TemplateSubject
     body: TemplateBody
+    html: Annotated[TemplateBody | None, Field(description="Here what a variable holds is escaped.")] = None
+
+    def words(self) -> Words:
+        """Return the texts."""
+        return Words(subject=self.subject, body=self.body, html=self.html)
 
 
 class TemplateIn(TemplateWords):
@@ -56,8 +61,8 @@ class TemplateIn(TemplateWords):
     def source(self) -> Source:
         """Return the template's texts."""
         return Source(
-            words=Words(subject=self.subject, body=self.body),
-            variants={each: Words(subject=own.subject, body=own.body) for each, own in self.variants.items()},
+            words=self.words(),
+            variants={each: own.words() for each, own in self.variants.items()},
         )
 
 
@@ -68,6 +73,7 @@ class TemplateOut(Telling):
     version: int
     subject: str
     body: str
+    html: str | None
     variants: dict[Channel, TemplateWords]
     created_at: datetime
 
@@ -98,6 +104,7 @@ class WordsOut(Telling):
 
     subject: str
     body: str
+    html: str | None
 
 
 class PreviewOut(Telling):
@@ -106,6 +113,7 @@ class PreviewOut(Telling):
     template: str
     subject: str
     body: str
+    html: str | None
     variants: dict[Channel, WordsOut]
 
 
@@ -259,7 +267,8 @@ def _template_routes(templates: Templates, *, clock: Callable[[], datetime]) -> 
             template=f"{found.name}@{found.version}",
             subject=shown.words.subject,
             body=shown.words.body,
-            variants={each: WordsOut(subject=own.subject, body=own.body) for each, own in shown.variants.items()},
+            html=shown.words.html,
+            variants={each: WordsOut.model_validate(own) for each, own in shown.variants.items()},
         )
 
     return routes
@@ -386,8 +395,10 @@ def _template(found: Template) -> TemplateOut:
         version=found.version,
         subject=found.source.words.subject,
         body=found.source.words.body,
+        html=found.source.words.html,
         variants={
-            each: TemplateWords(subject=own.subject, body=own.body) for each, own in found.source.variants.items()
+            each: TemplateWords(subject=own.subject, body=own.body, html=own.html)
+            for each, own in found.source.variants.items()
         },
         created_at=found.created_at,
     )

@@ -18,6 +18,8 @@ from omnichannel.messages.segments import segments
 
 __all__ = ["Rehearsal", "RehearsalOut"]
 
+CARRY_HTML = frozenset({Channel.EMAIL, Channel.WEBHOOK})
+
 
 class RehearsedDelivery(BaseModel):
     """What one recipient would get, and when."""
@@ -28,6 +30,7 @@ class RehearsedDelivery(BaseModel):
     problem: str | None
     subject: str
     body: str
+    html: str | None
     text: Annotated[str | None, Field(description="What the channel makes of both; null: it is not configured.")]
     notes: Annotated[tuple[str, ...], Field(description="What the channel has to change or to cut.")]
     send_at: datetime
@@ -76,6 +79,10 @@ class Rehearsal:
             rendered = self._channels.render(to.channel, words.subject, words.body)
         except ChannelUnconfigured:
             rendered = None
+        carries = to.channel in CARRY_HTML
+        notes = () if rendered is None else rendered.notes
+        if words.html is not None and not carries:
+            notes = (*notes, "The HTML is left out: the channel carries none.")
         zone = find_zone(to.zone or (quiet.zone if quiet is not None else "UTC"))
         return RehearsedDelivery(
             channel=to.channel,
@@ -84,8 +91,9 @@ class Rehearsal:
             problem=problem,
             subject=words.subject,
             body=words.body,
+            html=words.html if carries else None,
             text=None if rendered is None else rendered.text,
-            notes=() if rendered is None else rendered.notes,
+            notes=notes,
             send_at=message.send_at,
             send_at_local=message.send_at.astimezone(zone).isoformat(timespec="seconds"),
             held_until=held,

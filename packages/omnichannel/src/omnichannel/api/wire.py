@@ -38,6 +38,7 @@ __all__ = [
     "DeliveryOut",
     "EchoOut",
     "FieldErrorOut",
+    "Html",
     "Instant",
     "Limit",
     "ListQuery",
@@ -59,6 +60,7 @@ __all__ = [
 
 SUBJECT_LENGTH: Final = 500  # characters
 BODY_LENGTH: Final = 100_000  # characters
+HTML_LENGTH: Final = 200_000  # characters
 ADDRESS_LENGTH: Final = 2048  # characters; a channel's own limit may be lower
 RECIPIENTS: Final = 1000  # of one message
 BATCH: Final = 1000  # messages in one request
@@ -116,6 +118,11 @@ def _absent(value: Any) -> bool:
 Instant = Annotated[AwareDatetime, BeforeValidator(_rfc_3339), AfterValidator(_in_utc)]
 Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH), AfterValidator(_one_line)]
 Body = Annotated[str, Field(min_length=1, max_length=BODY_LENGTH), AfterValidator(_without_nul)]
+Html = Annotated[
+    str,
+    Field(min_length=1, max_length=HTML_LENGTH, description="The body once more, as HTML: for email and webhooks."),
+    AfterValidator(_without_nul),
+]
 Address = Annotated[str, Field(min_length=1, max_length=ADDRESS_LENGTH), AfterValidator(_without_nul)]
 Zone = Annotated[str, Field(max_length=64, examples=["Europe/Madrid"]), AfterValidator(_is_zone)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Lower case, digits, `.`, `_`, `-`.")]
@@ -155,6 +162,7 @@ class WordsIn(Refusing):
 
     subject: Subject
     body: Body
+    html: Html | None = None
 
 
 class TemplateUse(Refusing):
@@ -172,6 +180,7 @@ class ContentIn(Refusing):
     audience: Annotated[Name | None, Field(description="Its members are added to the recipients.")] = None
     subject: Annotated[Subject | None, Field(validate_default=True)] = None
     body: Annotated[Body | None, Field(validate_default=True)] = None
+    html: Html | None = None
     recipients: Annotated[Recipients | None, Field(validate_default=True)] = None
     variants: Annotated[
         dict[Channel, WordsIn], Field(description="By channel: what it says instead of `subject` and `body`.")
@@ -189,6 +198,13 @@ class ContentIn(Refusing):
         if value is None and not templated:
             raise PydanticCustomError("missing", "Field required")
         if value is not None and templated:
+            raise ValueError("must be absent: the template says it")
+        return value
+
+    @field_validator("html")
+    @classmethod
+    def _html_said_once(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("template") is not None:
             raise ValueError("must be absent: the template says it")
         return value
 

@@ -4,6 +4,7 @@ Source: the services' API references, "Common errors"; each channel adds the cod
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
@@ -12,11 +13,12 @@ from aiohttp import ClientError as HttpError
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
+from omnichannel.channels.credentials import CredentialMissing, Credentials, Secret
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.words import excerpt
 from omnichannel.messages.outcome import Outcome
 
-__all__ = ["AWS_ERRORS", "aws_client", "outcome_of_aws"]
+__all__ = ["AWS_ERRORS", "AwsAccount", "outcome_of_aws"]
 
 COMMON: Final[Mapping[str, Failure]] = {
     "Throttling": Failure.THROTTLED,
@@ -40,16 +42,52 @@ COMMON: Final[Mapping[str, Failure]] = {
     "UnrecognizedClientException": Failure.AUTH,
 }
 
-AWS_ERRORS: Final = (BotoCoreError, ClientError, ResponseParserError, HttpError, OSError, TimeoutError)
+AWS_ERRORS: Final = (
+    BotoCoreError,
+    ClientError,
+    ResponseParserError,
+    HttpError,
+    OSError,
+    TimeoutError,
+    CredentialMissing,
+)
 """What a call may raise."""
 
 CONFIG: Final = AioConfig(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 1})
 """One try a call: a second one inside the library could deliver twice."""
 
 
-def aws_client(service: str, *, region: str, endpoint_url: str | None) -> Any:
-    """Return a client, to be entered. Credentials come from the environment, as in every AWS SDK."""
-    return get_session().create_client(service, region_name=region, endpoint_url=endpoint_url, config=CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsAccount:
+    """Where a service is, and who asks: without a key the credentials are found as in every AWS SDK."""
+
+    region: str
+    endpoint_url: str | None = None
+    key_id: str | None = None
+    key: Secret | None = None
+
+    @classmethod
+    def of(cls, credentials: Credentials, endpoint: str) -> "AwsAccount":
+        """Return the account that the environment names; ``endpoint`` is the variable of the service's URL."""
+        own = credentials.is_named  # the account without a name leaves it all to the SDK, which renews by itself
+        return cls(
+            region=credentials.text("AWS_REGION", "us-east-1"),
+            endpoint_url=credentials.text(endpoint) or None,
+            key_id=(credentials.text("AWS_ACCESS_KEY_ID") or None) if own else None,
+            key=credentials.secret("AWS_SECRET_ACCESS_KEY") if own else None,
+        )
+
+    def client(self, service: str) -> Any:
+        """Return a client, to be entered. Raises CredentialMissing."""
+        key = None if self.key is None else self.key.read()
+        return get_session().create_client(
+            service,
+            region_name=self.region,
+            endpoint_url=self.endpoint_url,
+            config=CONFIG,
+            aws_access_key_id=self.key_id,
+            aws_secret_access_key=key,
+        )
 
 
 def outcome_of_aws(error: Exception, own: Mapping[str, Failure], *, service: str) -> Outcome:
@@ -61,6 +99,8 @@ def outcome_of_aws(error: Exception, own: Mapping[str, Failure], *, service: str
         by_status = Failure.TRANSIENT if status >= 500 else Failure.THROTTLED if status == 429 else Failure.PERMANENT
         return outcome_of(own.get(code) or COMMON.get(code) or by_status, words)
     words = excerpt(str(error) or type(error).__name__)
+    if isinstance(error, CredentialMissing):
+        return outcome_of(Failure.AUTH, words)
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return outcome_of(Failure.TRANSIENT, f"cannot connect: {words}")
     if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"):

@@ -1,8 +1,8 @@
 """Classes of failure, and the outcome that each leads to: one table for every channel.
 
-What is throttled, over its quota or without a valid credential waits without its attempts being counted: the fault is
-not the message's. A provider's own table maps what it answers to a class; what follows is decided here, the same for
-all.
+What is throttled, over its quota, without a valid credential or set up wrongly waits, and its attempts do not count:
+the fault is not the message's. A provider's own table maps what it answers to a class; what follows is decided here,
+the same for all.
 """
 
 from enum import StrEnum
@@ -25,6 +25,7 @@ class Failure(StrEnum):
     THROTTLED = "throttled"  # too much at the moment
     QUOTA = "quota"  # too much for this day
     AUTH = "auth"  # our credential is not taken: the deliveries wait for a new one
+    SETUP = "setup"  # our settings do not fit the provider: the deliveries wait for better ones
     PERMANENT = "permanent"  # this message to this address will never pass
     GONE = "gone"  # the address is no longer to be written to
     AMBIGUOUS = "ambiguous"  # it was sent, and no answer tells what became of it
@@ -41,6 +42,8 @@ def outcome_of(failure: Failure, words: str, *, after_s: float | None = None) ->
             return Throttled(f"quota: {words}", QUOTA_WAIT_S if after_s is None else after_s)
         case Failure.AUTH:
             return Throttled(f"credentials: {words}", AUTH_WAIT_S if after_s is None else after_s)
+        case Failure.SETUP:
+            return Throttled(f"settings: {words}", AUTH_WAIT_S if after_s is None else after_s)
         case Failure.PERMANENT:
             return PermanentFailure(words)
         case Failure.GONE:

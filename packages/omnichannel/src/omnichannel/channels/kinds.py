@@ -9,12 +9,10 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Final
 
-from omnichannel.channels import apprise_urls, facebook, instagram, linkedin, slack, sms, whatsapp
+from omnichannel.channels import apprise_urls, facebook, instagram, linkedin, mail_providers, slack, sms, whatsapp
 from omnichannel.channels.adapter import Adapter
 from omnichannel.channels.credentials import Credentials
-from omnichannel.channels.email import Email
 from omnichannel.channels.networks import ReachableNetworks
-from omnichannel.channels.ses import Ses
 from omnichannel.channels.webhook import Webhook
 from omnichannel.messages.model import Channel
 from omnichannel.messages.verdict import TELLS_REPETITIONS
@@ -50,28 +48,9 @@ def _webhook(settings: Settings, _: Credentials) -> Adapter:
     return configured_webhook(settings)
 
 
-def _email(settings: Settings, credentials: Credentials) -> Adapter | None:
-    unsubscribe_url = credentials.text("EMAIL_UNSUBSCRIBE_URL")
-    match credentials.text("EMAIL_PROVIDER", "smtp"):
-        case "ses":
-            return Ses(
-                sender=settings.smtp_from,
-                region=credentials.text("AWS_REGION", "us-east-1"),
-                endpoint_url=credentials.text("AWS_ENDPOINT_URL_SESV2") or None,
-                unsubscribe_url=unsubscribe_url,
-            )
-        case "smtp" if settings.smtp_url is not None:
-            sender, timeout_s = settings.smtp_from, settings.smtp_timeout_s
-            return Email(settings.smtp_url, sender=sender, timeout_s=timeout_s, unsubscribe_url=unsubscribe_url)
-        case "smtp":
-            return None
-        case other:
-            raise SettingsInvalid((f"EMAIL_PROVIDER: {other!r} is neither smtp nor ses",))
-
-
 BUILT_IN: Final = (
     Kind("webhook", _webhook, tells_repetitions=True, one_account=False),
-    Kind("email", _email),
+    Kind("email", mail_providers.build),
     Kind("sms", sms.build),
     Kind("slack", slack.build),
     Kind("apprise", apprise_urls.build, one_account=False),

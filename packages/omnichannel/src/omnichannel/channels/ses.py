@@ -1,17 +1,18 @@
 """Email by Amazon SES: the same message as over SMTP, handed over by SendEmail of its API version 2.
 
 Source: Amazon SES API v2 reference, "SendEmail". SES signs with DKIM where the domain is verified; whether a mail
-arrives it tells later, by events that this does not read.
+arrives it tells later, by events (``ses_receipts``).
 """
 
 from collections.abc import Mapping
 from email.utils import parseaddr
 from typing import Final
 
-from omnichannel.channels.aws import AWS_ERRORS, aws_client, outcome_of_aws
-from omnichannel.channels.email import check_mailbox, compose, render
+from omnichannel.channels.aws import AWS_ERRORS, AwsAccount, outcome_of_aws
+from omnichannel.channels.email import check_mailbox, render
 from omnichannel.channels.failure import Failure
 from omnichannel.channels.http_api import HttpApi
+from omnichannel.channels.mime import compose
 from omnichannel.channels.rendered import Rendered
 from omnichannel.messages.model import Claim
 from omnichannel.messages.outcome import Accepted, Outcome
@@ -31,15 +32,17 @@ SES_ERRORS: Final[Mapping[str, Failure]] = {
 
 
 class Ses:
-    """Sends as ``sender``; credentials come from the environment, as in every AWS SDK."""
+    """Sends as ``sender``. A ``configuration_set`` is what SES publishes its events by, which become receipts."""
 
-    def __init__(self, *, sender: str, region: str, endpoint_url: str | None = None, unsubscribe_url: str = "") -> None:
-        self._sender, self._region, self._endpoint_url = sender, region, endpoint_url
-        self._unsubscribe_url = unsubscribe_url
+    def __init__(
+        self, account: AwsAccount, *, sender: str, unsubscribe_url: str = "", configuration_set: str = ""
+    ) -> None:
+        self._account, self._sender = account, sender
+        self._unsubscribe_url, self._configuration_set = unsubscribe_url, configuration_set
 
     @property
     def endpoint(self) -> str:
-        return self._endpoint_url or f"https://email.{self._region}.amazonaws.com"
+        return self._account.endpoint_url or f"https://email.{self._account.region}.amazonaws.com"
 
     async def check_address(self, address: str) -> None:
         check_mailbox(address)
@@ -50,17 +53,19 @@ class Ses:
     async def send(self, claim: Claim) -> Outcome:
         message = compose(claim, sender=self._sender, unsubscribe_url=self._unsubscribe_url)
         try:
-            async with aws_client("sesv2", region=self._region, endpoint_url=self._endpoint_url) as ses:
+            own = {"ConfigurationSetName": self._configuration_set} if self._configuration_set else {}
+            async with self._account.client("sesv2") as ses:
                 answer = await ses.send_email(
                     FromEmailAddress=parseaddr(self._sender)[1],
                     Destination={"ToAddresses": [claim.address]},
                     Content={"Raw": {"Data": message}},
+                    **own,
                 )
         except AWS_ERRORS as exc:
-            own = SES_ERRORS
+            errors = SES_ERRORS
             if "daily message quota" in str(exc).lower():
-                own = {**SES_ERRORS, "TooManyRequestsException": Failure.QUOTA, "ThrottlingException": Failure.QUOTA}
-            return outcome_of_aws(exc, own, service="SES")
+                errors = {**SES_ERRORS, "TooManyRequestsException": Failure.QUOTA, "ThrottlingException": Failure.QUOTA}
+            return outcome_of_aws(exc, errors, service="SES")
         return Accepted(str(answer["MessageId"]))
 
     async def healthy(self) -> bool:

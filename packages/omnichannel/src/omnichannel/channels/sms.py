@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from omnichannel.channels.adapter import InvalidAddress
-from omnichannel.channels.aws import AWS_ERRORS, aws_client, outcome_of_aws
+from omnichannel.channels.aws import AWS_ERRORS, AwsAccount, outcome_of_aws
 from omnichannel.channels.credentials import CredentialMissing, Credentials, Secret
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.http_api import Answer, HttpApi, Unanswered, Unsent
@@ -114,14 +114,14 @@ def twilio_outcome(answer: Answer) -> Outcome:
 
 
 class SnsSms:
-    """Sends by Amazon SNS. Credentials and region come from the environment, as in every AWS SDK."""
+    """Sends by Amazon SNS."""
 
-    def __init__(self, *, region: str, sender_id: str = "", endpoint_url: str | None = None) -> None:
-        self._region, self._sender_id, self._endpoint_url = region, sender_id, endpoint_url
+    def __init__(self, account: AwsAccount, *, sender_id: str = "") -> None:
+        self._account, self._sender_id = account, sender_id
 
     @property
     def endpoint(self) -> str:
-        return self._endpoint_url or f"https://sns.{self._region}.amazonaws.com"
+        return self._account.endpoint_url or f"https://sns.{self._account.region}.amazonaws.com"
 
     async def check_address(self, address: str) -> None:
         check_number(address)
@@ -135,7 +135,7 @@ class SnsSms:
             attributes["AWS.SNS.SMS.SenderID"] = {"DataType": "String", "StringValue": self._sender_id}
         text = self.render(claim.subject, claim.body).text
         try:
-            async with aws_client("sns", region=self._region, endpoint_url=self._endpoint_url) as sns:
+            async with self._account.client("sns") as sns:
                 answer = await sns.publish(PhoneNumber=claim.address, Message=text, MessageAttributes=attributes)
         except AWS_ERRORS as exc:
             return outcome_of_aws(exc, SNS_ERRORS, service="SNS")
@@ -158,18 +158,17 @@ def build(_: Settings, credentials: Credentials) -> TwilioSms | SnsSms | None:
         case "":
             return None
         case "sns":
-            region = credentials.text("AWS_REGION", "us-east-1")
-            endpoint = credentials.text("AWS_ENDPOINT_URL_SNS") or None
-            return SnsSms(region=region, sender_id=credentials.text("SMS_SENDER_ID"), endpoint_url=endpoint)
+            account = AwsAccount.of(credentials, "AWS_ENDPOINT_URL_SNS")
+            return SnsSms(account, sender_id=credentials.text("SMS_SENDER_ID"))
         case "twilio":
-            account, sender = credentials.text("TWILIO_ACCOUNT_SID"), credentials.text("TWILIO_FROM")
+            sid, sender = credentials.text("TWILIO_ACCOUNT_SID"), credentials.text("TWILIO_FROM")
             token = credentials.secret("TWILIO_AUTH_TOKEN")
-            if not account or not sender or token is None:
+            if not sid or not sender or token is None:
                 raise SettingsInvalid(
                     ("SMS_PROVIDER: twilio needs TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN (or _FILE) and TWILIO_FROM",)
                 )
             api = HttpApi(credentials.text("TWILIO_URL", "https://api.twilio.com"))
             callback_url = credentials.text("TWILIO_STATUS_CALLBACK")
-            return TwilioSms(api, account=account, token=token, sender=sender, callback_url=callback_url)
+            return TwilioSms(api, account=sid, token=token, sender=sender, callback_url=callback_url)
         case other:
             raise SettingsInvalid((f"SMS_PROVIDER: {other!r} is neither sns nor twilio",))

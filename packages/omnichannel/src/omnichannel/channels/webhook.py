@@ -214,6 +214,8 @@ def _payload(claim: Claim) -> bytes:
         "body": claim.body,
         "attempt": claim.attempt,
     }
+    if claim.html is not None:
+        content["html"] = claim.html
     if claim.attachments:
         content["attachments"] = [
             {"name": each.name, "media_type": each.media_type, "content": base64.b64encode(each.content).decode()}

@@ -37,7 +37,13 @@ async def insert_messages(connection: AsyncConnection, messages: Sequence[Messag
     await connection.execute(insert(message), [_message_values(each) for each in messages])
     await connection.execute(insert(delivery), [values for each in messages for values in _delivery_values(each)])
     variants = [
-        {"message_id": each.id, "channel": own.channel.value, "subject": own.subject, "body": own.body}
+        {
+            "message_id": each.id,
+            "channel": own.channel.value,
+            "subject": own.subject,
+            "body": own.body,
+            "html": own.html,
+        }
         for each in messages
         for own in each.variants
     ]
@@ -57,6 +63,7 @@ def _message_values(new: Message) -> dict[str, object]:
         "id": new.id,
         "subject": new.subject,
         "body": new.body,
+        "html": new.html,
         "send_at": to_ms(new.send_at),
         "created_at": to_ms(new.created_at),
         "status": new.status.value,

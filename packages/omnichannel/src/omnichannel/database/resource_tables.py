@@ -120,8 +120,9 @@ template_version: Final = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
-    Column("variants", Text, nullable=False),  # JSON: channel -> {subject, body}
+    Column("variants", Text, nullable=False),  # JSON: channel -> {subject, body, html}
     Column("created_at", BigInteger, nullable=False),
+    Column("html", Text),
 )
 """Never changed: a message says which version its words came from."""
 

@@ -78,9 +78,10 @@ def to_message(
         expires_at=from_optional_ms(row.expires_at),
         urgent=row.urgent,
         ordered=row.ordered,
-        variants=tuple(Variant(Channel(each.channel), each.subject, each.body) for each in variants),
+        variants=tuple(Variant(Channel(each.channel), each.subject, each.body, each.html) for each in variants),
         attachments=tuple(attachments),
         template=row.template,
         schedule_id=row.schedule_id,
         trace=Trace(row.request_id, row.traceparent),
+        html=row.html,
     )

@@ -75,6 +75,7 @@ message: Final = Table(
     Column("schedule_id", String(36)),
     Column("request_id", String(128)),
     Column("traceparent", String(128)),
+    Column("html", Text),
     Index("message_status_id_idx", "status", "id"),
     Index("message_schedule_id_idx", "schedule_id", "id"),
 )
@@ -118,6 +119,7 @@ message_variant: Final = Table(
     Column("channel", String(32), primary_key=True),
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
+    Column("html", Text),
 )
 """What a channel says instead of the message's own words."""
 

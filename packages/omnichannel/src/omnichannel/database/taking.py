@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Row, and_, bindparam, case, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.aftermath import settle
@@ -124,6 +124,7 @@ async def _lock(connection: AsyncConnection, ids: Collection[str]) -> Sequence[R
             delivery,
             func.coalesce(message_variant.c.subject, message.c.subject).label("subject"),
             func.coalesce(message_variant.c.body, message.c.body).label("body"),
+            case((message_variant.c.channel.is_not(None), message_variant.c.html), else_=message.c.html).label("html"),
             message.c.urgent,
             message.c.request_id,
             message.c.traceparent,
@@ -241,6 +242,7 @@ async def _claim(
             address=row.address,
             subject=row.subject,
             body=row.body,
+            html=row.html,
             attempt=row.attempts + 1,
             first_attempt_at=from_ms(now_ms if row.first_attempt_at is None else row.first_attempt_at),
             epoch=row.epoch + 1,

@@ -49,6 +49,7 @@ class Templates:
                 "version": version,
                 "subject": source.words.subject,
                 "body": source.words.body,
+                "html": source.words.html,
                 "variants": json.dumps(_variants(source.variants), ensure_ascii=False),
                 "created_at": to_ms(now),
             }
@@ -89,14 +90,16 @@ class Templates:
                 raise NotFound("template", name)
 
 
-def _variants(variants: Mapping[Channel, Words]) -> dict[str, dict[str, str]]:
-    return {channel.value: {"subject": own.subject, "body": own.body} for channel, own in variants.items()}
+def _variants(variants: Mapping[Channel, Words]) -> dict[str, dict[str, str | None]]:
+    return {
+        channel.value: {"subject": own.subject, "body": own.body, "html": own.html} for channel, own in variants.items()
+    }
 
 
 def _template(row: Row[Any]) -> Template:
     variants = {
-        Channel(channel): Words(subject=own["subject"], body=own["body"])
+        Channel(channel): Words(subject=own["subject"], body=own["body"], html=own.get("html"))
         for channel, own in json.loads(row.variants).items()
     }
-    source = Source(words=Words(subject=row.subject, body=row.body), variants=variants)
+    source = Source(words=Words(subject=row.subject, body=row.body, html=row.html), variants=variants)
     return Template(name=row.name, version=row.version, source=source, created_at=from_ms(row.created_at))

@@ -54,6 +54,7 @@ def accept(
         template=new.template,
         schedule_id=new.schedule_id,
         trace=new.trace,
+        html=new.html,
     )
 
 

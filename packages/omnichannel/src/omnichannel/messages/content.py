@@ -16,6 +16,7 @@ def content_of(
     return {
         "subject": message.subject,
         "body": message.body,
+        "html": message.html,
         "recipients": [{"channel": to.channel.value, "address": to.address, "zone": to.zone} for to in own],
         "audience": audience,
         "urgent": message.urgent,
@@ -24,7 +25,8 @@ def content_of(
         "template": message.template,
         "attachments": list(message.attachments),
         "variants": [
-            {"channel": each.channel.value, "subject": each.subject, "body": each.body} for each in message.variants
+            {"channel": each.channel.value, "subject": each.subject, "body": each.body, "html": each.html}
+            for each in message.variants
         ],
     }
 
@@ -48,6 +50,10 @@ def message_of(
         ordered=content["ordered"],
         template=content["template"],
         attachments=tuple(content["attachments"]),
-        variants=tuple(Variant(Channel(v["channel"]), v["subject"], v["body"]) for v in content["variants"]),
+        variants=tuple(
+            Variant(Channel(each["channel"]), each["subject"], each["body"], each.get("html"))
+            for each in content["variants"]
+        ),
         schedule_id=schedule_id,
+        html=content.get("html"),  # absent in what was kept before there was any
     )

@@ -105,6 +105,7 @@ class Variant:
     channel: Channel
     subject: str
     body: str
+    html: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class NewMessage:
     template: str | None = None  # "name@version", where the words came from
     schedule_id: str | None = None  # whose occurrence this is
     trace: Trace = Trace()
+    html: str | None = None  # the body once more, for channels that carry it
 
     def __post_init__(self) -> None:
         if not self.recipients:
@@ -182,6 +184,7 @@ class Message:
     template: str | None = None
     schedule_id: str | None = None
     trace: Trace = Trace()
+    html: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +204,7 @@ class Claim:
     attachments: tuple[AttachmentRef, ...] = ()
     trace: Trace = Trace()
     due_at: datetime | None = None  # when it was to leave
+    html: str | None = None
 
     @property
     def counted(self) -> int:

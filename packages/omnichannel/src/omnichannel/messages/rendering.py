@@ -25,7 +25,7 @@ UNBOUNDED: Final = ("center", "indent", "format", "wordwrap", "pprint", "random"
 
 
 class InvalidTemplate(ValueError):
-    """A template that cannot be parsed, or not with these variables; ``field`` is subject or body."""
+    """A template that cannot be parsed, or not with these variables; ``field`` is subject, body or html."""
 
     def __init__(self, field: str, reason: str, channel: Channel | None = None) -> None:
         super().__init__(field, reason, channel)
@@ -41,6 +41,7 @@ class Words:
 
     subject: str
     body: str
+    html: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,8 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**"})
 
-    def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    def __init__(self, *, autoescape: bool = False) -> None:
+        super().__init__(undefined=StrictUndefined, autoescape=autoescape, keep_trailing_newline=True)
         self.filters["counted_turns"] = _counted
         for name in UNBOUNDED:
             self.filters.pop(name, None)
@@ -116,12 +117,14 @@ def _range(*numbers: int) -> range:
 
 
 _environment: Final = _Environment()
+_html_environment: Final = _Environment(autoescape=True)  # what a variable holds is text there, never markup
 
 
 def render(text: str, variables: Mapping[str, Any], *, field: str, channel: Channel | None = None) -> str:
-    """Return what a template says with these variables. Raises InvalidTemplate."""
+    """Return what a template says with these variables, escaped where the field is html. Raises InvalidTemplate."""
     try:
-        compiled = _environment.from_string(text, globals={BUDGET: [TURNS]})
+        environment = _html_environment if field == "html" else _environment
+        compiled = environment.from_string(text, globals={BUDGET: [TURNS]})
         parts: list[str] = []
         length = 0
         for part in compiled.generate(dict(variables)):
@@ -143,7 +146,7 @@ def render(text: str, variables: Mapping[str, Any], *, field: str, channel: Chan
 def check_source(source: Source) -> None:
     """Return if every text of a template can be parsed. Raises InvalidTemplate."""
     for channel, words in [(None, source.words), *source.variants.items()]:
-        for name, text in (("subject", words.subject), ("body", words.body)):
+        for name, text in (("subject", words.subject), ("body", words.body), ("html", words.html or "")):
             try:
                 _environment.parse(text)
             except TemplateSyntaxError as exc:
@@ -162,4 +165,5 @@ def _rendered(words: Words, variables: Mapping[str, Any], channel: Channel | Non
     return Words(
         subject=render(words.subject, variables, field="subject", channel=channel),
         body=render(words.body, variables, field="body", channel=channel),
+        html=None if words.html is None else render(words.html, variables, field="html", channel=channel),
     )

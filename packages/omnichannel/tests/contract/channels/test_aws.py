@@ -10,12 +10,14 @@ import urllib.request
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from omnichannel.channels.aws import aws_client
+from omnichannel.channels.aws import AwsAccount
+from omnichannel.channels.credentials import Credentials
 from omnichannel.channels.ses import Ses
 from omnichannel.channels.sms import SnsSms
 from omnichannel.messages.model import Channel, Claim
@@ -52,13 +54,17 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "test")
 
 
+def account(url: str) -> AwsAccount:
+    return AwsAccount(region="us-east-1", endpoint_url=url)
+
+
 async def verify(url: str, sender: str) -> None:
-    async with aws_client("sesv2", region="us-east-1", endpoint_url=url) as ses:
+    async with account(url).client("sesv2") as ses:
         await ses.create_email_identity(EmailIdentity=sender)
 
 
 async def test_sns_takes_a_message_and_names_it(moto: str, make_claim: MakeClaim) -> None:
-    adapter = SnsSms(region="us-east-1", sender_id="Launch", endpoint_url=moto)
+    adapter = SnsSms(account(moto), sender_id="Launch")
     assert await adapter.healthy()
     outcome = await adapter.send(make_claim(Channel.SMS, NUMBER))
     assert isinstance(outcome, Accepted)
@@ -66,7 +72,7 @@ async def test_sns_takes_a_message_and_names_it(moto: str, make_claim: MakeClaim
 
 
 async def test_sns_refuses_a_number_that_is_none(moto: str, make_claim: MakeClaim) -> None:
-    adapter = SnsSms(region="us-east-1", endpoint_url=moto)
+    adapter = SnsSms(account(moto))
     outcome = await adapter.send(make_claim(Channel.SMS, "+1"))
     assert isinstance(outcome, PermanentFailure)
     assert "InvalidParameter" in outcome.reason
@@ -74,7 +80,7 @@ async def test_sns_refuses_a_number_that_is_none(moto: str, make_claim: MakeClai
 
 async def test_ses_takes_a_message_and_names_it(moto: str, make_claim: MakeClaim) -> None:
     await verify(moto, "news@example.org")
-    adapter = Ses(sender="News <news@example.org>", region="us-east-1", endpoint_url=moto)
+    adapter = Ses(account(moto), sender="News <news@example.org>")
     assert await adapter.healthy()
     outcome = await adapter.send(make_claim(Channel.EMAIL, "ada@example.com"))
     assert isinstance(outcome, Accepted)
@@ -90,7 +96,7 @@ async def test_ses_gets_the_same_message_as_a_mail_server(start_receiver: StartR
 
     unsubscribe_url = "https://example.org/u?{address}"
     sender, url = "News <news@example.org>", await start_receiver(receive)
-    adapter = Ses(sender=sender, region="us-east-1", endpoint_url=url, unsubscribe_url=unsubscribe_url)
+    adapter = Ses(account(url), sender=sender, unsubscribe_url=unsubscribe_url)
     assert await adapter.send(make_claim(Channel.EMAIL, "ada@example.com")) == Accepted("m-1")
     ((path, body),) = asked
     assert (path, body["FromEmailAddress"]) == ("/v2/email/outbound-emails", "news@example.org")
@@ -103,7 +109,7 @@ async def test_ses_gets_the_same_message_as_a_mail_server(start_receiver: StartR
 
 
 async def test_ses_refuses_a_sender_that_is_not_verified(moto: str, make_claim: MakeClaim) -> None:
-    adapter = Ses(sender="nobody@example.net", region="us-east-1", endpoint_url=moto)
+    adapter = Ses(account(moto), sender="nobody@example.net")
     outcome = await adapter.send(make_claim(Channel.EMAIL, "ada@example.com"))
     assert isinstance(outcome, PermanentFailure)
     assert "MessageRejected" in outcome.reason
@@ -139,7 +145,7 @@ async def test_each_error_of_ses(
     async def receive(_: web.Request) -> web.StreamResponse:
         return web.json_response({"message": words}, status=status, headers={"x-amzn-errortype": code})
 
-    adapter = Ses(sender="a@example.org", region="us-east-1", endpoint_url=await start_receiver(receive))
+    adapter = Ses(account(await start_receiver(receive)), sender="a@example.org")
     outcome = await adapter.send(make_claim(Channel.EMAIL, "ada@example.com"))
     assert isinstance(outcome, failure)
     assert getattr(outcome, "retry_after_s", None) == wait_s
@@ -173,7 +179,7 @@ async def test_each_error_of_sns(
         text = f'<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">{error}</ErrorResponse>'
         return web.Response(status=status, text=text, content_type="text/xml")
 
-    adapter = SnsSms(region="us-east-1", endpoint_url=await start_receiver(receive))
+    adapter = SnsSms(account(await start_receiver(receive)))
     outcome = await adapter.send(make_claim(Channel.SMS, NUMBER))
     assert isinstance(outcome, failure)
     assert getattr(outcome, "retry_after_s", None) == wait_s
@@ -191,14 +197,42 @@ async def test_a_lost_answer_of_amazons_is_unknown(
 
     url = await start_receiver(receive)
     if make == "ses":
-        ses = Ses(sender="a@example.org", region="us-east-1", endpoint_url=url)
+        ses = Ses(account(url), sender="a@example.org")
         outcome = await ses.send(make_claim(Channel.EMAIL, "ada@example.com"))
     else:
-        outcome = await SnsSms(region="us-east-1", endpoint_url=url).send(make_claim(Channel.SMS, NUMBER))
+        outcome = await SnsSms(account(url)).send(make_claim(Channel.SMS, NUMBER))
     assert isinstance(outcome, LostAnswer)
 
 
 async def test_nobody_listening_is_transient(make_claim: MakeClaim) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    outcome = await SnsSms(region="us-east-1", endpoint_url=url).send(make_claim(Channel.SMS, NUMBER))
+    outcome = await SnsSms(account(url)).send(make_claim(Channel.SMS, NUMBER))
     assert isinstance(outcome, TransientFailure)
+
+
+async def test_an_account_of_its_own_asks_with_its_own_key(
+    start_receiver: StartReceiver, make_claim: MakeClaim, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+
+    async def receive(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers["authorization"])
+        return web.json_response({"MessageId": "m-1"})
+
+    file = tmp_path / "key"
+    environment = {
+        "AWS_ENDPOINT_URL_SESV2": await start_receiver(receive),
+        "AWS_REGION": "eu-west-1",
+        "EMAIL__NEWS__AWS_ACCESS_KEY_ID": "AKIANEWS",
+        "EMAIL__NEWS__AWS_SECRET_ACCESS_KEY_FILE": str(file),
+    }
+    credentials = Credentials(environment).of_account("email", "news")
+    adapter = Ses(AwsAccount.of(credentials, "AWS_ENDPOINT_URL_SESV2"), sender="a@example.org")
+    claim = make_claim(Channel.EMAIL, "ada@example.com")
+    waiting = await adapter.send(claim)
+    assert isinstance(waiting, Throttled)
+    assert "EMAIL__NEWS__AWS_SECRET_ACCESS_KEY_FILE" in waiting.reason
+    file.write_text("s3cret")
+    assert await adapter.send(claim) == Accepted("m-1")
+    assert "Credential=AKIANEWS/" in seen[0]
+    assert "/eu-west-1/ses/" in seen[0]

@@ -11,11 +11,16 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 from pydantic import AnyUrl
 
 from omnichannel.channels.email import Email
+from omnichannel.channels.smtp_connections import Server
 from omnichannel.messages.model import Channel, Claim
-from omnichannel.messages.outcome import Accepted, LostAnswer, Outcome, PermanentFailure, TransientFailure
+from omnichannel.messages.outcome import Accepted, LostAnswer, Outcome, PermanentFailure, Throttled, TransientFailure
 
 MakeClaim = Callable[[Channel, str], Claim]
 StartServer = Callable[..., Awaitable[str]]
+
+
+def at(url: str, *, timeout_s: float = 1.0) -> Server:
+    return Server(url=AnyUrl(url), timeout_s=timeout_s)
 
 
 class Mailbox:
@@ -71,8 +76,11 @@ async def start_server() -> AsyncIterator[StartServer]:
 @pytest.fixture
 def send(make_claim: MakeClaim) -> Callable[[str], Awaitable[Outcome]]:
     async def send(server: str) -> Outcome:
-        channel = Email(AnyUrl(f"smtp://{server}"), sender="News <news@example.org>", timeout_s=0.5)
-        return await channel.send(make_claim(Channel.EMAIL, "ada@example.com"))
+        channel = Email(at(f"smtp://{server}", timeout_s=0.5), sender="News <news@example.org>")
+        try:
+            return await channel.send(make_claim(Channel.EMAIL, "ada@example.com"))
+        finally:
+            await channel.close()
 
     return send
 
@@ -139,21 +147,21 @@ async def test_a_server_that_does_not_greet_is_transient(
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
-@pytest.mark.parametrize(("password", "outcome"), [("s%40cret", Accepted), ("wrong", TransientFailure)])
+@pytest.mark.parametrize(("password", "outcome"), [("s%40cret", Accepted), ("wrong", Throttled)])
 async def test_a_user_is_logged_in(
     start_server: StartServer, make_claim: MakeClaim, password: str, outcome: type[Outcome]
 ) -> None:
     def authenticate(_: SMTP, __: Any, ___: Any, ____: str, given: LoginPassword) -> AuthResult:
-        return AuthResult(success=(given.login, given.password) == (b"ada", b"s@cret"))
+        return AuthResult(success=(given.login, given.password) == (b"ada", b"s@cret"), handled=False)
 
     server = await start_server(Mailbox({}), authenticator=authenticate, auth_required=True, auth_require_tls=False)
-    channel = Email(AnyUrl(f"smtp://ada:{password}@{server}"), sender="news@example.org", timeout_s=1)
+    channel = Email(at(f"smtp://ada:{password}@{server}"), sender="news@example.org")
     assert isinstance(await channel.send(make_claim(Channel.EMAIL, "ada@example.com")), outcome)
 
 
 async def test_a_channel_is_healthy_while_its_server_greets(start_server: StartServer) -> None:
     server = await start_server(Mailbox({}))
-    assert await Email(AnyUrl(f"smtp://{server}"), sender="news@example.org", timeout_s=1).healthy()
+    assert await Email(at(f"smtp://{server}"), sender="news@example.org").healthy()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    assert not await Email(AnyUrl(f"smtp://127.0.0.1:{port}"), sender="news@example.org", timeout_s=1).healthy()
+    assert not await Email(at(f"smtp://127.0.0.1:{port}"), sender="news@example.org").healthy()
