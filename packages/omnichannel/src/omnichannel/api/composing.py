@@ -11,6 +11,7 @@ from typing import Final
 
 from omnichannel.api.wire import RECIPIENTS, ContentIn, MessageIn
 from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
+from omnichannel.channels.kinds import kinds
 from omnichannel.database import Database, NotFound
 from omnichannel.database.attachments import Attachment, Attachments
 from omnichannel.database.audiences import Audiences
@@ -21,12 +22,9 @@ from omnichannel.messages.rendering import InvalidTemplate, Source, Words, rende
 from omnichannel.serving.problems import FieldError, Problem
 from omnichannel.serving.refusals import field_error
 
-__all__ = ["ATTACHED_BYTES", "Composed", "Composer", "Place", "refuse"]
+__all__ = ["Composed", "Composer", "Place", "refuse"]
 
 Place = tuple[str | int, ...]
-
-ATTACHED_BYTES: Final = {Channel.WEBHOOK: 256 * 1024, Channel.EMAIL: 10 * 1024 * 1024}
-"""What all attachments of one message may weigh, in bytes, by channel; the others carry none."""
 
 JUDGED_AT_ONCE: Final = 100  # addresses: each may ask a resolver
 SUBJECT_LENGTH: Final = 500
@@ -141,7 +139,8 @@ class Composer:
         try:
             await self._channels.check_recipient(recipient)
         except ChannelUnconfigured as exc:
-            return field_error((*at, "recipients", place, "channel"), str(exc))
+            field = "channel" if exc.account is None else "account"
+            return field_error((*at, "recipients", place, field), str(exc))
         except InvalidAddress as exc:
             return field_error((*at, "recipients", place, "address"), str(exc))
         return None
@@ -159,10 +158,15 @@ class Composer:
             errors.append(field_error((*at, "attachments"), "names one attachment twice"))
         size = sum(each.size for each in known.values())
         for channel in sorted({each.channel for each in recipients}):
-            carried = ATTACHED_BYTES.get(channel, 0)
-            if size > carried:
-                detail = f"weigh {size} bytes together, and {channel.value} carries {carried} at most"
+            carries = kinds()[channel].carries
+            if size > carries.attached_bytes:
+                detail = f"weigh {size} bytes together, and {channel.value} carries {carries.attached_bytes} at most"
                 errors.append(field_error((*at, "attachments"), detail))
+            for place, each in enumerate(asked.attachments):
+                found = known.get(each)
+                if found is not None and carries.media_types and found.media_type not in carries.media_types:
+                    detail = f"is {found.media_type}, and {channel.value} carries {', '.join(carries.media_types)}"
+                    errors.append(field_error((*at, "attachments", place), detail))
 
 
 def refuse(errors: Sequence[FieldError]) -> None:

@@ -135,6 +135,7 @@ class MemberOut(Telling):
 
     channel: Channel
     address: str
+    account: str | None
     zone: str | None
 
 
@@ -287,8 +288,9 @@ def _audience_routes(audiences: Audiences, channels: Channels, *, clock: Callabl
             found = await asyncio.gather(*map(channels.check_recipient, part), return_exceptions=True)
             for place, fault in enumerate(found, start):
                 match fault:
-                    case ChannelUnconfigured():
-                        errors.append(field_error(("body", "recipients", place, "channel"), str(fault)))
+                    case ChannelUnconfigured(account=account):
+                        field = "channel" if account is None else "account"
+                        errors.append(field_error(("body", "recipients", place, field), str(fault)))
                     case InvalidAddress():
                         errors.append(field_error(("body", "recipients", place, "address"), str(fault)))
                     case BaseException():

@@ -41,6 +41,7 @@ class DeliveryRecordOut(Telling):
     message_id: str
     channel: Channel
     address: str
+    account: str | None
     zone: str | None
     status: DeliveryStatus
     attempts: int

@@ -4,24 +4,25 @@ from collections.abc import Callable
 from datetime import datetime, time
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import Field, field_validator
 
 from omnichannel.api.messages import refused
-from omnichannel.api.wire import Address, Refusing, Telling, Zone
+from omnichannel.api.wire import AccountName, Address, Refusing, Telling, Zone
 from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
 from omnichannel.database import Database, NotFound
 from omnichannel.database.endpoints import Endpoints
 from omnichannel.database.limits import ChannelLimits
 from omnichannel.messages.admission import Limits
 from omnichannel.messages.ids import is_id
-from omnichannel.messages.model import Channel, Recipient
+from omnichannel.messages.model import Channel, Recipient, via
 from omnichannel.messages.quiet import QuietHours
 from omnichannel.serving.problems import Problem
 from omnichannel.serving.refusals import field_error
 
 __all__ = ["operating_routes"]
 
+AccountQuery = Annotated[AccountName | None, Query(description="Absent: the account without a name.")]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["22:00"])]
 
 
@@ -40,6 +41,14 @@ class LimitsIn(Refusing):
         float | None, Field(ge=0.001, le=10_000, description="Attempts started, over all workers.")
     ] = None
     concurrency: Annotated[int | None, Field(ge=1, le=1000, description="Attempts under way in one worker.")] = None
+    daily_quota: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=1_000_000_000,
+            description="Attempts started in a day of UTC, over all workers. What is over it waits for the next day.",
+        ),
+    ] = None
     quiet_hours: QuietHoursIn | None = None
     lost_answer: Annotated[
         Literal["review", "resend"],
@@ -62,6 +71,7 @@ class LimitsIn(Refusing):
         return Limits(
             rate_per_s=self.rate_per_s,
             concurrency=self.concurrency,
+            daily_quota=self.daily_quota,
             quiet=None
             if quiet is None
             else QuietHours(time.fromisoformat(quiet.start), time.fromisoformat(quiet.end), quiet.zone),
@@ -82,6 +92,7 @@ class LimitsOut(Telling):
 
     rate_per_s: float | None
     concurrency: int | None
+    daily_quota: int | None
     quiet_hours: QuietHoursOut | None
     lost_answer: Literal["review", "resend"]
 
@@ -127,14 +138,14 @@ def operating_routes(database: Database, channels: Channels, *, clock: Callable[
     limits, endpoints = ChannelLimits(database), Endpoints(database)
 
     @routes.get("/channels/{channel}/limits", tags=["channels"], responses=refused(422))
-    async def read_limits(channel: Channel) -> LimitsOut:
-        """Tell what bounds a channel."""
-        return _told((await limits.all()).get(channel, Limits()))
+    async def read_limits(channel: Channel, account: AccountQuery = None) -> LimitsOut:
+        """Tell what bounds a channel, or one account of it."""
+        return _told((await limits.all()).get(via(channel, account), Limits()))
 
     @routes.put("/channels/{channel}/limits", tags=["channels"], responses=refused(422))
-    async def put_limits(channel: Channel, asked: LimitsIn) -> LimitsOut:
-        """Set what bounds a channel, from the next claim on."""
-        await limits.put(channel, asked.limits())
+    async def put_limits(channel: Channel, asked: LimitsIn, account: AccountQuery = None) -> LimitsOut:
+        """Set what bounds a channel, or one account of it, from the next claim on."""
+        await limits.put(channel, asked.limits(), account=account)
         return _told(asked.limits())
 
     @routes.post("/webhooks", status_code=201, tags=["webhooks"], responses=refused(422))
@@ -188,6 +199,7 @@ def _told(limits: Limits) -> LimitsOut:
     return LimitsOut(
         rate_per_s=limits.rate_per_s,
         concurrency=limits.concurrency,
+        daily_quota=limits.daily_quota,
         quiet_hours=None
         if quiet is None
         else QuietHoursOut(start=quiet.start.isoformat("minutes"), end=quiet.end.isoformat("minutes"), zone=quiet.zone),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from omnichannel.api.composing import Composer
 from omnichannel.api.wire import FieldErrorOut, MessageIn
 from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
+from omnichannel.channels.kinds import kinds
 from omnichannel.database import Store
 from omnichannel.database.limits import ChannelLimits
 from omnichannel.messages.admission import Limits
@@ -17,8 +18,6 @@ from omnichannel.messages.recurrence import find_zone
 from omnichannel.messages.segments import segments
 
 __all__ = ["Rehearsal", "RehearsalOut"]
-
-CARRY_HTML = frozenset({Channel.EMAIL, Channel.WEBHOOK})
 
 
 class RehearsedDelivery(BaseModel):
@@ -69,17 +68,17 @@ class Rehearsal:
         return RehearsalOut(valid=not errors, errors=errors, deliveries=tuple(deliveries))
 
     async def _delivery(
-        self, message: Message, to: Recipient, status: DeliveryStatus, limits: Mapping[Channel, Limits]
+        self, message: Message, to: Recipient, status: DeliveryStatus, limits: Mapping[str, Limits]
     ) -> RehearsedDelivery:
         words = next((own for own in message.variants if own.channel is to.channel), message)
-        quiet = limits.get(to.channel, Limits()).quiet
+        quiet = limits.get(to.via, Limits()).quiet
         held = None if quiet is None or message.urgent else quiet.over_at(message.send_at, zone=to.zone)
         problem = await self._problem(to)
         try:
-            rendered = self._channels.render(to.channel, words.subject, words.body)
+            rendered = self._channels.render(to.channel, words.subject, words.body, account=to.account)
         except ChannelUnconfigured:
             rendered = None
-        carries = to.channel in CARRY_HTML
+        carries = kinds()[to.channel].carries.html
         notes = () if rendered is None else rendered.notes
         if words.html is not None and not carries:
             notes = (*notes, "The HTML is left out: the channel carries none.")

@@ -1,6 +1,7 @@
 """The API's resources, put together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
@@ -14,10 +15,14 @@ from omnichannel.api.messages import message_routes, refused
 from omnichannel.api.operating import operating_routes
 from omnichannel.api.rehearsal import Rehearsal
 from omnichannel.api.schedules import schedule_routes
-from omnichannel.api.wire import ChannelList, EchoOut
-from omnichannel.channels import Channels
+from omnichannel.api.wire import ChannelLimitsOut, ChannelList, ChannelOut, EchoOut
+from omnichannel.channels import Channels, ChannelState
+from omnichannel.channels.kinds import kinds
 from omnichannel.database import Store
+from omnichannel.database.limits import ChannelLimits
+from omnichannel.database.quotas import Quotas
 from omnichannel.discovery import ServiceClient, ServiceReplyInvalid
+from omnichannel.messages.admission import Limits
 
 __all__ = ["routes"]
 
@@ -39,11 +44,15 @@ def routes(
     v1.include_router(schedule_routes(store.database, composer, clock=clock))
     v1.include_router(content_routes(store.database, channels, clock=clock))
     v1.include_router(operating_routes(store.database, channels, clock=clock))
+    limits, quotas = ChannelLimits(store.database), Quotas(store.database)
 
     @v1.get("/channels", tags=["channels"])
     async def list_channels() -> ChannelList:
-        """List the channels, and whether they can be used here."""
-        return ChannelList.model_validate({"items": await channels.states()})
+        """List the channels with their accounts, whether they can be used here, and what bounds them."""
+        bounds, used = await limits.all(), await quotas.used(now=clock())
+        return ChannelList(
+            items=tuple(_channel(each, bounds.get(each.via, Limits()), used) for each in await channels.states())
+        )
 
     @v1.get("/echo-worker", tags=["discovery"], responses=refused(422, 502, 504))
     async def echo_worker(text: Annotated[str, Query(min_length=1, max_length=1000)]) -> EchoOut:
@@ -55,3 +64,14 @@ def routes(
             raise ServiceReplyInvalid("worker", "it is no echo") from exc
 
     return v1
+
+
+def _channel(state: ChannelState, limits: Limits, used: Mapping[str, int]) -> ChannelOut:
+    told = ChannelLimitsOut(
+        **asdict(kinds()[state.name].carries),
+        rate_per_s=limits.rate_per_s,
+        concurrency=limits.concurrency,
+        daily_quota=limits.daily_quota,
+        used_today=used.get(state.via, 0) if limits.daily_quota is not None else 0,
+    )
+    return ChannelOut.model_validate(asdict(state) | {"limits": told})

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from omnichannel.channels.breaker import Circuit
+from omnichannel.channels.credentials import ACCOUNT_NAME
 from omnichannel.database.message_rows import MessageFilter
 from omnichannel.messages.model import Channel, DeliveryStatus, MessageStatus, Recipient
 from omnichannel.messages.recurrence import InvalidRecurrence, find_zone
@@ -27,10 +28,12 @@ from omnichannel.messages.recurrence import InvalidRecurrence, find_zone
 __all__ = [
     "BATCH",
     "RECIPIENTS",
+    "AccountName",
     "Address",
     "BatchIn",
     "BatchOut",
     "Body",
+    "ChannelLimitsOut",
     "ChannelList",
     "ChannelOut",
     "ContentIn",
@@ -126,6 +129,7 @@ Html = Annotated[
 Address = Annotated[str, Field(min_length=1, max_length=ADDRESS_LENGTH), AfterValidator(_without_nul)]
 Zone = Annotated[str, Field(max_length=64, examples=["Europe/Madrid"]), AfterValidator(_is_zone)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Lower case, digits, `.`, `_`, `-`.")]
+AccountName = Annotated[str, Field(pattern=f"^{ACCOUNT_NAME}$", max_length=32, examples=["marketing"])]
 Limit = Annotated[int, Field(ge=1, le=200)]
 Cursor = Annotated[str | None, Field(min_length=1, max_length=500, description="`next` of the page before.")]
 
@@ -148,10 +152,11 @@ class RecipientIn(Refusing):
     channel: Channel
     address: Address
     zone: Annotated[Zone | None, Field(description="Where the recipient lives: quiet hours go by that clock.")] = None
+    account: Annotated[AccountName | None, Field(description="By which account of the channel it is sent.")] = None
 
     def recipient(self) -> Recipient:
         """Return the recipient that this names."""
-        return Recipient(self.channel, self.address, self.zone)
+        return Recipient(self.channel, self.address, self.zone, self.account)
 
 
 Recipients = Annotated[list[RecipientIn], Field(min_length=1, max_length=RECIPIENTS), AfterValidator(_distinct)]
@@ -266,6 +271,7 @@ class DeliveryOut(Telling):
     status: DeliveryStatus
     attempts: Annotated[int, Field(description="Attempts started, whatever became of them.")]
     last_error: Annotated[str | None, Field(description="Why the latest attempt that failed did so.")]
+    account: Annotated[str | None, Field(exclude_if=_absent, description="By which account it is sent.")] = None
 
 
 class MessageOut(Telling):
@@ -321,11 +327,26 @@ class ListQuery(PageQuery):
         )
 
 
+class ChannelLimitsOut(Telling):
+    """What bounds a channel: the sizes are its provider's, the rest is set by `PUT /v1/channels/{channel}/limits`."""
+
+    characters: Annotated[int | None, Field(description="Of subject and body together; null: as many as there are.")]
+    attached_bytes: Annotated[int, Field(description="Of all attachments together; 0: it carries none.")]
+    media_types: Annotated[tuple[str, ...], Field(description="Of attachments; empty: any.")]
+    html: bool
+    rate_per_s: float | None = None
+    concurrency: int | None = None
+    daily_quota: int | None = None
+    used_today: Annotated[int, Field(description="Of the quota; a day is one of UTC.")] = 0
+
+
 class ChannelOut(Telling):
-    """A channel, and whether it can be used here."""
+    """A channel, or an account of it with a name, and whether it can be used here."""
 
     name: Channel
+    account: Annotated[str | None, Field(description="Null: the one without a name.")] = None
     configured: bool
+    limits: ChannelLimitsOut
     healthy: Annotated[bool, Field(description="Whether the channel's server answers; false if not configured.")]
     circuit: Annotated[
         Circuit, Field(description="`open`: deliveries wait until `paused_until`; `half_open`: one of them tries.")

@@ -6,14 +6,13 @@ by all within that. While the database is away everything goes out: the claims c
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
 
 from omnichannel.channels.breaker import Account, Circuit, circuit, is_answer
-from omnichannel.messages.model import Channel
 from omnichannel.messages.outcome import Outcome, Throttled
 
 __all__ = ["AccountBook", "Guard"]
@@ -28,47 +27,47 @@ log = structlog.get_logger()
 class AccountBook(Protocol):
     """What the database keeps of accounts."""
 
-    async def all(self) -> Mapping[Channel, Account]: ...
+    async def all(self) -> Mapping[str, Account]: ...
 
-    async def note(self, channel: Channel, outcome: Outcome, *, now: datetime) -> None: ...
+    async def note(self, account: str, outcome: Outcome, *, now: datetime) -> None: ...
 
 
 class Guard:
-    """Stands before the channels that have one account for all addresses: ``watched``."""
+    """Stands before the channels that have one account for all addresses: ``watched``, such as ``sms:marketing``."""
 
     def __init__(
         self,
         book: AccountBook,
         *,
-        watched: frozenset[Channel],
+        watched: Collection[str],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._book, self._watched, self._clock = book, watched, clock
-        self._known: Mapping[Channel, Account] = {}
+        self._known: Mapping[str, Account] = {}
         self._read_at = float("-inf")
-        self._trying: set[Channel] = set()  # half open, and one delivery is on its way
+        self._trying: set[str] = set()  # half open, and one delivery is on its way
 
-    async def send(self, channel: Channel, attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    async def send(self, name: str, attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
         """Make an attempt, unless the account is let alone; return how it ended."""
-        if channel not in self._watched:
+        if name not in self._watched:
             return await attempt()
         now = self._clock()
-        account = (await self.accounts()).get(channel, Account())
+        account = (await self.accounts()).get(name, Account())
         state = circuit(account, now=now)
-        if state is Circuit.OPEN or (state is Circuit.HALF_OPEN and channel in self._trying):
+        if state is Circuit.OPEN or (state is Circuit.HALF_OPEN and name in self._trying):
             until = account.paused_until or now
             wait_s = max(1.0, (until - now).total_seconds()) + random.uniform(0, SPREAD_S)  # noqa: S311 - spreads
             return Throttled(f"the provider is let alone after: {account.last_error}", wait_s)
         if state is Circuit.HALF_OPEN:
-            self._trying.add(channel)
+            self._trying.add(name)
         try:
             outcome = await attempt()
         finally:
-            self._trying.discard(channel)
-        await self._tell(channel, account, outcome)
+            self._trying.discard(name)
+        await self._tell(name, account, outcome)
         return outcome
 
-    async def accounts(self) -> Mapping[Channel, Account]:
+    async def accounts(self) -> Mapping[str, Account]:
         """Return what is known of the accounts, at most a second old."""
         if time.monotonic() - self._read_at >= READ_EVERY_S:
             self._read_at = time.monotonic()
@@ -78,13 +77,13 @@ class Guard:
                 log.warning("accounts.unread", error=str(exc))
         return self._known
 
-    async def _tell(self, channel: Channel, before: Account, outcome: Outcome) -> None:
+    async def _tell(self, name: str, before: Account, outcome: Outcome) -> None:
         now = self._clock()
         fresh = before.last_success_at is not None and now - before.last_success_at < SUCCESS_EVERY
         if is_answer(outcome) and fresh and not before.failures and before.paused_until is None:
             return
         try:
-            await self._book.note(channel, outcome, now=now)
+            await self._book.note(name, outcome, now=now)
         except Exception as exc:
             log.warning("accounts.unwritten", error=str(exc))
         self._read_at = float("-inf")

@@ -4,13 +4,14 @@ A distribution adds a channel with an entry point of the group ``omnichannel.cha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Final
 
 from omnichannel.channels import apprise_urls, facebook, instagram, linkedin, mail_providers, slack, sms, whatsapp
 from omnichannel.channels.adapter import Adapter
+from omnichannel.channels.carries import Carries
 from omnichannel.channels.credentials import Credentials
 from omnichannel.channels.networks import ReachableNetworks
 from omnichannel.channels.webhook import Webhook
@@ -21,6 +22,8 @@ from omnichannel.settings import Settings, SettingsInvalid
 __all__ = ["GROUP", "Kind", "configured_webhook", "kinds"]
 
 GROUP: Final = "omnichannel.channels"
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,15 @@ class Kind:
 
     ``build`` returns None where the environment configures nothing for it, and raises SettingsInvalid where it does so
     wrongly. ``tells_repetitions``: a receiver can tell a delivery that it has had before, by its id. ``one_account``:
-    one provider stands behind every address, so its faults are everybody's.
+    one provider stands behind every address, so its faults are everybody's; only then there may be several accounts.
+    ``carries`` says how much a message may hold.
     """
 
     name: str
     build: Callable[[Settings, Credentials], Adapter | None]
     tells_repetitions: bool = False
     one_account: bool = True
+    carries: Carries = field(default_factory=Carries)
 
 
 def configured_webhook(settings: Settings) -> Webhook:
@@ -49,15 +54,21 @@ def _webhook(settings: Settings, _: Credentials) -> Adapter:
 
 
 BUILT_IN: Final = (
-    Kind("webhook", _webhook, tells_repetitions=True, one_account=False),
-    Kind("email", mail_providers.build),
-    Kind("sms", sms.build),
-    Kind("slack", slack.build),
+    Kind(
+        "webhook",
+        _webhook,
+        tells_repetitions=True,
+        one_account=False,
+        carries=Carries(attached_bytes=256 * KIB, html=True),
+    ),
+    Kind("email", mail_providers.build, carries=Carries(attached_bytes=10 * MIB, html=True)),
+    Kind("sms", sms.build, carries=Carries(characters=sms.LENGTH)),
+    Kind("slack", slack.build, carries=Carries(characters=slack.LENGTH)),
     Kind("apprise", apprise_urls.build, one_account=False),
-    Kind("whatsapp", whatsapp.build),
-    Kind("facebook", facebook.build),
-    Kind("instagram", instagram.build),
-    Kind("linkedin", linkedin.build),
+    Kind("whatsapp", whatsapp.build, carries=Carries(characters=whatsapp.LENGTH)),
+    Kind("facebook", facebook.build, carries=Carries(characters=facebook.LENGTH)),
+    Kind("instagram", instagram.build, carries=Carries(characters=instagram.LENGTH)),
+    Kind("linkedin", linkedin.build, carries=Carries(characters=linkedin.LENGTH)),
 )
 
 

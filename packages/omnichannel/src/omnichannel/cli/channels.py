@@ -13,7 +13,7 @@ from omnichannel.channels.kinds import kinds
 from omnichannel.database.accounts import Accounts
 from omnichannel.database.engine import Database
 from omnichannel.messages.ids import new_id
-from omnichannel.messages.model import Channel, Claim, Recipient
+from omnichannel.messages.model import Channel, Claim, Recipient, via
 from omnichannel.messages.outcome import Accepted, Delivered, Outcome
 from omnichannel.settings import Settings
 
@@ -28,7 +28,7 @@ class TestFailed(Exception):
     """The message did not go out; the text is the provider's answer, or why it was not asked."""
 
 
-async def send_test(settings: Settings, database: Database, *, name: str, to: str) -> str:
+async def send_test(settings: Settings, database: Database, *, name: str, to: str, account: str | None = None) -> str:
     """Send one message on a channel and return what the provider answered. Raises TestFailed.
 
     What it reached is kept and shown by ``GET /v1/channels``.
@@ -40,16 +40,16 @@ async def send_test(settings: Settings, database: Database, *, name: str, to: st
     channels = configured_channels(settings)
     now = datetime.now(UTC)
     try:
-        await channels.check_recipient(Recipient(channel, to))
-        outcome = await channels.send(_claim(channel, to, now=now))
-        reached = await asyncio.to_thread(proof, channels.endpoint(channel) or to)
+        await channels.check_recipient(Recipient(channel, to, account=account))
+        outcome = await channels.send(_claim(channel, to, account, now=now))
+        reached = await asyncio.to_thread(proof, channels.endpoint(channel, account) or to)
     except (ChannelUnconfigured, InvalidAddress) as exc:
         raise TestFailed(str(exc)) from exc
     finally:
         await channels.close()
     if not isinstance(outcome, Accepted | Delivered):
         raise TestFailed(_told(outcome))
-    await Accounts(database).prove(channel, reached, now=now)
+    await Accounts(database).prove(via(channel, account), reached, now=now)
     return f"{_told(outcome)} by {'the provider itself' if reached == 'live' else 'a stand-in on this machine'}"
 
 
@@ -65,12 +65,13 @@ def proof(url: str) -> str:
     return "live" if any(address.is_global for address in addresses) else "emulator"
 
 
-def _claim(channel: Channel, to: str, *, now: datetime) -> Claim:
+def _claim(channel: Channel, to: str, account: str | None, *, now: datetime) -> Claim:
     return Claim(
         delivery_id=new_id(now),
         message_id=new_id(now),
         channel=channel,
         address=to,
+        account=account,
         subject=SUBJECT,
         body=BODY,
         attempt=1,

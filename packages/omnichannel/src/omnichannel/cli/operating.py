@@ -194,6 +194,9 @@ def list_channels(
 def try_channel(
     name: Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel, such as email.")],
     to: Annotated[str, typer.Option(metavar="ADDRESS", help="The address, as in a message's recipient.")],
+    account: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which account of the channel; without it: the unnamed.")
+    ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Send one real message and print what the provider answered. Settings are those of the services.
@@ -204,10 +207,10 @@ def try_channel(
     from omnichannel.cli.services import on_database
 
     async def sent(settings: "Settings", database: "Database") -> str:
-        return await send_test(settings, database, name=name, to=to)
+        return await send_test(settings, database, name=name, to=to, account=account)
 
     answer = on_database(sent)
     if output is Output.TABLE:
         typer.echo(answer)
     else:
-        show_one({"channel": name, "to": to, "answer": answer}, output)
+        show_one({"channel": name, "account": account, "to": to, "answer": answer}, output)

@@ -10,7 +10,6 @@ from omnichannel.channels.breaker import Account, is_answer, pause_after
 from omnichannel.database.engine import Database
 from omnichannel.database.rows import from_optional_ms, shorten, to_ms
 from omnichannel.database.tables import metadata
-from omnichannel.messages.model import Channel
 from omnichannel.messages.outcome import Accepted, Delivered, Outcome
 
 __all__ = ["Accounts", "channel_account"]
@@ -18,7 +17,7 @@ __all__ = ["Accounts", "channel_account"]
 channel_account: Final = Table(
     "channel_account",
     metadata,
-    Column("channel", String(32), primary_key=True),
+    Column("channel", String(32), primary_key=True),  # or "sms:marketing", for an account with a name
     Column("failures", Integer, nullable=False),  # in a row
     Column("paused_until", BigInteger),
     Column("last_error", Text),
@@ -50,32 +49,32 @@ class Accounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def all(self) -> Mapping[Channel, Account]:
-        """Return the accounts that something is known of."""
+    async def all(self) -> Mapping[str, Account]:
+        """Return the accounts that something is known of, by channel and account: ``sms``, ``sms:marketing``."""
         async with self._database.read() as connection:
             rows = (await connection.execute(select(channel_account))).all()
-        return {Channel(row.channel): _account(row) for row in rows}
+        return {row.channel: _account(row) for row in rows}
 
-    async def note(self, channel: Channel, outcome: Outcome, *, now: datetime) -> None:
-        """Write down how an attempt on a channel ended, and pause its account where that follows."""
+    async def note(self, account: str, outcome: Outcome, *, now: datetime) -> None:
+        """Write down how an attempt on an account ended, and pause it where that follows."""
         now_ms = to_ms(now)
         async with self._database.write() as connection:
             if is_answer(outcome):
                 success = now_ms if isinstance(outcome, Accepted | Delivered) else None
-                await connection.execute(_WORKS, {"channel": channel.value, "success": success})
+                await connection.execute(_WORKS, {"channel": account, "success": success})
                 return
             error = shorten(getattr(outcome, "reason", ""))
-            values = {"channel": channel.value, "error": error, "now": now_ms}
+            values = {"channel": account, "error": error, "now": now_ms}
             failures: int = (await connection.execute(_COUNT, values)).scalar_one()
             pause = pause_after(outcome, failures=failures)
             if pause is not None:
-                row = update(channel_account).where(channel_account.c.channel == channel.value)
+                row = update(channel_account).where(channel_account.c.channel == account)
                 await connection.execute(row.values(paused_until=to_ms(now + pause)))
 
-    async def prove(self, channel: Channel, proven: str, *, now: datetime) -> None:
+    async def prove(self, account: str, proven: str, *, now: datetime) -> None:
         """Write down that a test reached the provider itself (``live``) or a stand-in (``emulator``)."""
         async with self._database.write() as connection:
-            await connection.execute(_PROVEN, {"channel": channel.value, "proven": proven, "now": to_ms(now)})
+            await connection.execute(_PROVEN, {"channel": account, "proven": proven, "now": to_ms(now)})
 
 
 def _account(row: Any) -> Account:

@@ -84,7 +84,10 @@ async def members_of(connection: AsyncConnection, name: str) -> tuple[Recipient,
     if (await connection.execute(known)).one_or_none() is None:
         raise NotFound("audience", name)
     statement = select(audience_member).where(audience_member.c.audience == name).order_by(audience_member.c.position)
-    return tuple(Recipient(Channel(row.channel), row.address, row.zone) for row in await connection.execute(statement))
+    return tuple(
+        Recipient(Channel(row.channel), row.address, row.zone, row.account)
+        for row in await connection.execute(statement)
+    )
 
 
 def _rows(name: str, recipients: Sequence[Recipient]) -> list[dict[str, object]]:
@@ -95,6 +98,7 @@ def _rows(name: str, recipients: Sequence[Recipient]) -> list[dict[str, object]]
             "channel": each.channel.value,
             "address": each.address,
             "zone": each.zone,
+            "account": each.account,
         }
         for position, each in enumerate(recipients)
     ]

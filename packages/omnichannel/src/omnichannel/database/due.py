@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from omnichannel.database.rows import from_ms
 from omnichannel.database.stream_tables import stream_shard
 from omnichannel.database.tables import EXPIRING, QUEUED, SENDING, WAITING, delivery, stream_hint
-from omnichannel.messages.model import Channel, DeliveryStatus
+from omnichannel.messages.model import Channel, DeliveryStatus, via
 from omnichannel.messages.verdict import Attempt
 
 __all__ = [
@@ -88,7 +88,7 @@ async def expire_overdue(connection: AsyncConnection, *, now_ms: int, limit: int
 
 
 async def lock_lapsed(
-    connection: AsyncConnection, *, now_ms: int, limit: int, resend: Collection[Channel] = ()
+    connection: AsyncConnection, *, now_ms: int, limit: int, resend: Collection[str] = ()
 ) -> list[Lapsed]:
     """Lock deliveries whose claim has lapsed, and return them, the longest lapsed first."""
     statement = (
@@ -96,6 +96,7 @@ async def lock_lapsed(
             delivery.c.id,
             delivery.c.message_id,
             delivery.c.channel,
+            delivery.c.account,
             delivery.c.attempts,
             delivery.c.uncounted,
             delivery.c.first_attempt_at,
@@ -115,7 +116,7 @@ async def lock_lapsed(
                 number=row.attempts - row.uncounted,
                 first_at=from_ms(row.first_attempt_at),
                 uncounted=row.uncounted,
-                resend=row.channel in resend,
+                resend=via(Channel(row.channel), row.account) in resend,
             ),
         )
         for row in await connection.execute(statement)

@@ -40,6 +40,7 @@ class DeliveryRecord:
     message_id: str
     channel: Channel
     address: str
+    account: str | None
     zone: str | None
     status: DeliveryStatus
     attempts: int
@@ -65,6 +66,7 @@ class Inspection:
             message_id=row.message_id,
             channel=Channel(row.channel),
             address=row.address,
+            account=row.account,
             zone=row.zone,
             status=DeliveryStatus(row.status),
             attempts=row.attempts,

@@ -87,6 +87,7 @@ def _delivery_values(new: Message) -> list[dict[str, object]]:
             "channel": each.channel.value,
             "address": each.address,
             "zone": each.zone,
+            "account": each.account,
             "status": each.status.value,
             "attempts": each.attempts,
             "due_at": due_at,

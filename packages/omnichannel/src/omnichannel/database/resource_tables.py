@@ -66,13 +66,14 @@ suppression: Final = Table(
 channel_limits: Final = Table(
     "channel_limits",
     metadata,
-    Column("channel", String(32), primary_key=True),
+    Column("channel", String(32), primary_key=True),  # or "sms:marketing", for an account with a name
     Column("rate_per_s", Float),
     Column("concurrency", Integer),
     Column("quiet_start", String(5)),  # HH:MM
     Column("quiet_end", String(5)),
     Column("quiet_zone", Text),
     Column("lost_answer", String(8), nullable=False, server_default="review"),
+    Column("daily_quota", Integer),
 )
 
 channel_pace: Final = Table(
@@ -141,6 +142,7 @@ audience_member: Final = Table(
     Column("channel", String(32), nullable=False),
     Column("address", Text, nullable=False),
     Column("zone", Text),
+    Column("account", String(32)),
     UniqueConstraint("audience", "channel", "address"),
 )
 

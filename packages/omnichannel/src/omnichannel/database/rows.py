@@ -60,6 +60,7 @@ def to_delivery(row: Row[Any]) -> Delivery:
         attempts=row.attempts,
         last_error=row.last_error,
         zone=row.zone,
+        account=row.account,
     )
 
 

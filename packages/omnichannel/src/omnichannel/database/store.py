@@ -27,7 +27,7 @@ from omnichannel.database.rows import from_optional_ms, to_ms
 from omnichannel.database.taking import read_limits, take
 from omnichannel.messages.acceptance import accept
 from omnichannel.messages.ids import OrderedIds, is_id
-from omnichannel.messages.model import Channel, Claim, DeliveryStatus, Message, MessageStatus, NewMessage, Page
+from omnichannel.messages.model import Claim, DeliveryStatus, Message, MessageStatus, NewMessage, Page
 from omnichannel.messages.outcome import LostAnswer, Outcome
 from omnichannel.messages.retry import RetryPolicy
 from omnichannel.messages.verdict import WORKER_LOST, Attempt, judge, judge_lapse
@@ -167,7 +167,7 @@ class Store:
             return from_optional_ms(await due_rows.next_due_ms(connection))
 
     async def claim(
-        self, ids: Collection[str], *, owner: str, now: datetime, under_way: Mapping[Channel, int] | None = None
+        self, ids: Collection[str], *, owner: str, now: datetime, under_way: Mapping[str, int] | None = None
     ) -> tuple[Claim, ...]:
         """Claim those of the deliveries that are queued and may leave now, and start an attempt for each.
 
@@ -255,7 +255,7 @@ class Store:
             lost = any(isinstance(report.outcome, LostAnswer) for report in counted.values())
             limits = await read_limits(connection) if lost else {}
             resend = {each for each, own in limits.items() if own.resend_lost}
-            endings = [self._ending(report, resend=report.claim.channel in resend) for report in counted.values()]
+            endings = [self._ending(report, resend=report.claim.via in resend) for report in counted.values()]
             freed = await claim_rows.end(connection, endings, now_ms=now_ms)
             await ring(connection, freed, now_ms=now_ms)
         return [counted.get((each.claim.delivery_id, each.claim.epoch)) is each for each in reports]

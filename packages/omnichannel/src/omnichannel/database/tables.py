@@ -103,6 +103,7 @@ delivery: Final = Table(
     Column("uncounted", Integer, nullable=False, server_default="0"),  # attempts that the retry policy leaves out
     Column("deferred", String(16)),  # why it has not left though it was due
     Column("slot_at", BigInteger),  # its place in the channel's rate
+    Column("account", String(32)),  # of the sender on the channel; NULL: the one without a name
     UniqueConstraint("message_id", "position"),
     Index("delivery_expiry_idx", "expires_at", postgresql_where=EXPIRING, sqlite_where=EXPIRING),
     Index("delivery_order_idx", "order_key", "order_at", "id", postgresql_where=ORDERED, sqlite_where=ORDERED),

@@ -13,6 +13,7 @@ from sqlalchemy import Row, and_, bindparam, case, func, insert, or_, select, te
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.aftermath import settle
+from omnichannel.database.quotas import keep_used, lock_used, next_day
 from omnichannel.database.resource_tables import (
     attachment,
     channel_limits,
@@ -24,7 +25,7 @@ from omnichannel.database.rows import from_ms, from_optional_ms, to_ms
 from omnichannel.database.tables import attempt, delivery, message, message_variant
 from omnichannel.messages.admission import Admit, Candidate, Defer, Expire, Limits, Pace, Suppress, admit
 from omnichannel.messages.lifecycle import OPEN, Event, move
-from omnichannel.messages.model import AttachmentRef, Channel, Claim, DeliveryStatus, Trace
+from omnichannel.messages.model import AttachmentRef, Channel, Claim, DeliveryStatus, Trace, via
 from omnichannel.messages.quiet import QuietHours
 
 __all__ = ["Taken", "read_limits", "take"]
@@ -50,13 +51,13 @@ async def take(
     owner: str,
     now: datetime,
     until_ms: int,
-    room: Mapping[Channel, int],
+    room: Mapping[str, int],
 ) -> Taken:
     """Claim those of the deliveries that may leave now, and start an attempt for each, in the order of the ids.
 
     A rival's claim that is not committed yet is waited for, not skipped: whoever is told nothing here may commit the
     stream's position, because each of these deliveries is then certainly somebody's. ``room`` is how many attempts each
-    channel has under way in the worker; it counts only where the channel's limits bound it.
+    account has under way in the worker; it counts only where the account's limits bound it.
     """
     rows = {row.id: row for row in await _lock(connection, ids)}
     if not rows:
@@ -64,54 +65,64 @@ async def take(
     asked = [rows[each] for each in dict.fromkeys(ids) if each in rows]
     behind = await _behind(connection, [row.id for row in asked if row.order_key is not None])
     limits = await read_limits(connection)
-    paced = {Channel(row.channel) for row in asked} & {each for each, own in limits.items() if own.rate_per_s}
+    accounts = {_via(row) for row in asked}
+    paced = accounts & {each for each, own in limits.items() if own.rate_per_s}
     paces = await _lock_paces(connection, paced, now=now)
     before = dict(paces)
+    bounded = accounts & {each for each, own in limits.items() if own.daily_quota is not None}
+    used = await lock_used(connection, bounded, now=now)
+    used_before = dict(used)
     under_way = defaultdict(int, room)
     admitted: list[Row[Any]] = []
     moved: list[dict[str, object]] = []
     for row in asked:
-        channel = Channel(row.channel)
-        own = limits.get(channel, Limits())
+        account = _via(row)
+        own = limits.get(account, Limits())
         decision = admit(
             _candidate(row, behind=row.id in behind),
             own,
-            pace=paces.get(channel),
-            room=None if own.concurrency is None else own.concurrency - under_way[channel],
+            pace=paces.get(account),
+            room=None if own.concurrency is None else own.concurrency - under_way[account],
             now=now,
+            quota_left=None if own.daily_quota is None else own.daily_quota - used[account],
+            quota_over_at=None if own.daily_quota is None else next_day(now),
         )
         match decision:
             case Admit(pace):
                 admitted.append(row)
-                under_way[channel] += 1
-                paces |= {} if pace is None else {channel: pace}
+                under_way[account] += 1
+                if account in used:
+                    used[account] += 1
+                paces |= {} if pace is None else {account: pace}
             case Defer(until, reason, slot_at, pace):
                 moved.append(_moved(row, Event.DEFERRED, due_at=until, reason=reason.value, slot_at=slot_at))
-                paces |= {} if pace is None else {channel: pace}
+                paces |= {} if pace is None else {account: pace}
             case Expire():
                 moved.append(_moved(row, Event.EXPIRED, error=_EXPIRED))
             case Suppress():
                 moved.append(_moved(row, Event.SUPPRESSED, error=_SUPPRESSED))
     await _keep_paces(connection, {each: pace for each, pace in paces.items() if before.get(each) != pace})
+    await keep_used(connection, {each: count for each, count in used.items() if used_before[each] != count}, now=now)
     claims = await _claim(connection, admitted, owner=owner, now_ms=to_ms(now), until_ms=until_ms)
     return Taken(claims=claims, ring=await _move(connection, moved, now_ms=to_ms(now)))
 
 
-async def read_limits(connection: AsyncConnection) -> dict[Channel, Limits]:
-    """Return the limits of every channel that has some."""
+async def read_limits(connection: AsyncConnection) -> dict[str, Limits]:
+    """Return the limits of every account that has some."""
     known = {each.value for each in Channel}
     rows = (await connection.execute(select(channel_limits))).all()
     return {
-        Channel(row.channel): Limits(
+        row.channel: Limits(
             rate_per_s=row.rate_per_s,
             concurrency=row.concurrency,
+            daily_quota=row.daily_quota,
             quiet=None
             if row.quiet_start is None
             else QuietHours(time.fromisoformat(row.quiet_start), time.fromisoformat(row.quiet_end), row.quiet_zone),
             resend_lost=row.lost_answer == "resend",
         )
         for row in rows
-        if row.channel in known
+        if row.channel.partition(":")[0] in known
     }
 
 
@@ -178,26 +189,24 @@ def _candidate(row: Row[Any], *, behind: bool) -> Candidate:
     )
 
 
-async def _lock_paces(
-    connection: AsyncConnection, channels: Collection[Channel], *, now: datetime
-) -> dict[Channel, Pace]:
-    if not channels:
+async def _lock_paces(connection: AsyncConnection, accounts: Collection[str], *, now: datetime) -> dict[str, Pace]:
+    if not accounts:
         return {}
     add = text("INSERT INTO channel_pace (channel, free_at_us) VALUES (:channel, :at) ON CONFLICT (channel) DO NOTHING")
-    names = sorted(each.value for each in channels)
+    names = sorted(accounts)
     await connection.execute(add, [{"channel": each, "at": (now - _EPOCH) // _MICROSECOND} for each in names])
     locked = select(channel_pace).where(channel_pace.c.channel.in_(names)).order_by(channel_pace.c.channel)
     rows = (await connection.execute(locked.with_for_update())).all()
-    return {Channel(row.channel): Pace(_EPOCH + row.free_at_us * _MICROSECOND) for row in rows}
+    return {row.channel: Pace(_EPOCH + row.free_at_us * _MICROSECOND) for row in rows}
 
 
-async def _keep_paces(connection: AsyncConnection, paces: Mapping[Channel, Pace]) -> None:
+async def _keep_paces(connection: AsyncConnection, paces: Mapping[str, Pace]) -> None:
     if not paces:
         return
     statement = (
         update(channel_pace).where(channel_pace.c.channel == bindparam("of")).values(free_at_us=bindparam("free"))
     )
-    values = [{"of": each.value, "free": (pace.free_at - _EPOCH) // _MICROSECOND} for each, pace in paces.items()]
+    values = [{"of": each, "free": (pace.free_at - _EPOCH) // _MICROSECOND} for each, pace in paces.items()]
     await connection.execute(statement, values)
 
 
@@ -243,6 +252,7 @@ async def _claim(
             subject=row.subject,
             body=row.body,
             html=row.html,
+            account=row.account,
             attempt=row.attempts + 1,
             first_attempt_at=from_ms(now_ms if row.first_attempt_at is None else row.first_attempt_at),
             epoch=row.epoch + 1,
@@ -270,6 +280,10 @@ async def _attachments(
     for row in await connection.execute(statement):
         found[row.message_id] += (AttachmentRef(row.name, row.media_type, bytes(row.content)),)
     return found
+
+
+def _via(row: Row[Any]) -> str:
+    return via(Channel(row.channel), row.account)
 
 
 def _moved(

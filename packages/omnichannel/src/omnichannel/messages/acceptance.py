@@ -32,6 +32,7 @@ def accept(
             channel=to.channel,
             address=to.address,
             zone=to.zone,
+            account=to.account,
             status=DeliveryStatus.SUPPRESSED if (to.channel, to.address) in suppressed else open_status,
             attempts=0,
             last_error=None,

@@ -23,15 +23,17 @@ class Deferral(StrEnum):
     QUIET_HOURS = "quiet_hours"
     RATE = "rate"
     BUSY = "channel_busy"
+    QUOTA = "quota"
     ORDER = "order"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What bounds one channel. None: nothing does."""
+    """What bounds one account on a channel. None: nothing does."""
 
     rate_per_s: float | None = None  # attempts started, over all workers
     concurrency: int | None = None  # attempts under way in one worker
+    daily_quota: int | None = None  # attempts started in a day of UTC, over all workers
     quiet: QuietHours | None = None
     resend_lost: bool = False  # repeat an attempt without answer where the receiver could not tell a repetition
 
@@ -89,12 +91,20 @@ class Defer:
 
 
 def admit(
-    candidate: Candidate, limits: Limits, *, pace: Pace | None, room: int | None, now: datetime
+    candidate: Candidate,
+    limits: Limits,
+    *,
+    pace: Pace | None,
+    room: int | None,
+    now: datetime,
+    quota_left: int | None = None,
+    quota_over_at: datetime | None = None,
 ) -> Admit | Expire | Suppress | Wait | Defer:
     """Return what becomes of a delivery that is due.
 
-    ``room`` is how many more attempts the channel may start in this worker, None for any number. A rate gives each
-    delivery one place, ``1 / rate_per_s`` after the one before: a delivery is put off once and not asked to pay again.
+    ``room`` is how many more attempts the channel may start in this worker, ``quota_left`` how many on this day, over
+    all workers; None for any number. ``quota_over_at`` is when the next day begins. A rate gives each delivery one
+    place, ``1 / rate_per_s`` after the one before: a delivery is put off once and not asked to pay again.
     """
     if candidate.expires_at is not None and candidate.expires_at <= now:
         return Expire()
@@ -108,6 +118,8 @@ def admit(
             return Defer(until, Deferral.QUIET_HOURS)
     if room is not None and room <= 0:
         return Defer(now + BUSY_WAIT, Deferral.BUSY, slot_at=candidate.slot_at)
+    if quota_left is not None and quota_left <= 0 and quota_over_at is not None:
+        return Defer(quota_over_at, Deferral.QUOTA)
     if limits.rate_per_s is None or (candidate.slot_at is not None and candidate.slot_at <= now):
         return Admit()
     place = now if pace is None else max(now, pace.free_at)

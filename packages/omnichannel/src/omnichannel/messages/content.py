@@ -17,7 +17,9 @@ def content_of(
         "subject": message.subject,
         "body": message.body,
         "html": message.html,
-        "recipients": [{"channel": to.channel.value, "address": to.address, "zone": to.zone} for to in own],
+        "recipients": [
+            {"channel": to.channel.value, "address": to.address, "zone": to.zone, "account": to.account} for to in own
+        ],
         "audience": audience,
         "urgent": message.urgent,
         "ordered": message.ordered,
@@ -35,7 +37,9 @@ def message_of(
     content: Mapping[str, Any], *, members: Sequence[Recipient], schedule_id: str, nominal: datetime
 ) -> NewMessage:
     """Return the message of one occurrence. Raises InvalidMessage: its audience has become empty."""
-    own = [Recipient(Channel(to["channel"]), to["address"], to["zone"]) for to in content["recipients"]]
+    own = [
+        Recipient(Channel(to["channel"]), to["address"], to["zone"], to.get("account")) for to in content["recipients"]
+    ]
     recipients = {(each.channel, each.address): each for each in [*own, *members]}
     if not recipients:
         raise InvalidMessage("the audience has no members")

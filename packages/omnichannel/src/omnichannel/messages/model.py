@@ -23,6 +23,7 @@ __all__ = [
     "Recipient",
     "Trace",
     "Variant",
+    "via",
 ]
 
 
@@ -55,6 +56,11 @@ class Channel(StrEnum):
 
 
 _ADDED: Final[dict[str, Channel]] = {}
+
+
+def via(channel: Channel, account: str | None) -> str:
+    """Return what an account is called with its channel: ``sms:marketing``, or ``sms`` for the one without a name."""
+    return channel.value if account is None else f"{channel.value}:{account}"
 
 
 class DeliveryStatus(StrEnum):
@@ -96,6 +102,12 @@ class Recipient:
     channel: Channel
     address: str
     zone: str | None = None  # IANA name; None: the zone of the channel's quiet hours
+    account: str | None = None  # of the sender on the channel; None: the one without a name
+
+    @property
+    def via(self) -> str:
+        """The channel, and the account on it."""
+        return via(self.channel, self.account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +175,7 @@ class Delivery:
     attempts: int  # started, whatever became of them
     last_error: str | None  # in words, of the latest attempt that failed
     zone: str | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +218,12 @@ class Claim:
     trace: Trace = Trace()
     due_at: datetime | None = None  # when it was to leave
     html: str | None = None
+    account: str | None = None  # of the sender on the channel
+
+    @property
+    def via(self) -> str:
+        """The channel, and the account on it: what has limits, a quota and a circuit of its own."""
+        return via(self.channel, self.account)
 
     @property
     def counted(self) -> int:

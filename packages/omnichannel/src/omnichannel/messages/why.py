@@ -15,6 +15,7 @@ DEFERRALS: Final = {
     "quiet_hours": "the channel's quiet hours are not over",
     "rate": "the channel's rate leaves it a place later",
     "channel_busy": "the channel has no room for it in the worker",
+    "quota": "the account's quota of this day is used up",
 }
 
 
@@ -40,7 +41,7 @@ class Why:
 
     status: DeliveryStatus
     summary: str  # one sentence
-    reason: str  # for programs: time, quiet_hours, rate, channel_busy, order, retry, worker, in_flight, or the status
+    reason: str  # for programs: time, one of DEFERRALS, order, retry, worker, in_flight, or the status
     due_at: datetime
     next_at: datetime | None  # when something happens next by itself; None: nothing will
     waits_for: str | None  # a delivery that has to end first

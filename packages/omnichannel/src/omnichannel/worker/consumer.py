@@ -100,7 +100,7 @@ class Consumer:
         hints = await self._stream.hints(WORKERS, limit=room)
         if not hints.ids:
             return 0
-        under_way = Counter(claim.channel for claim in self._held)
+        under_way = Counter(claim.via for claim in self._held)
         for claim in await self._store.claim(hints.ids, owner=self._owner, now=self._clock(), under_way=under_way):
             self._held.add(claim)
             sends.create_task(self._deliver(claim), name=f"deliver {claim.delivery_id}")

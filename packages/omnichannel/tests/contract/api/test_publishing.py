@@ -285,6 +285,7 @@ async def test_limits_are_set_and_told(api: httpx2.AsyncClient) -> None:
     asked = {
         "rate_per_s": 5.0,
         "concurrency": 2,
+        "daily_quota": 500,
         "quiet_hours": {"start": "22:00", "end": "07:00", "zone": "UTC"},
         "lost_answer": "resend",
     }

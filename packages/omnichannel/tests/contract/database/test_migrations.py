@@ -12,6 +12,7 @@ from omnichannel.database import (  # noqa: F401 - some add their tables
     DatabaseUnavailable,
     accounts,
     keys,
+    quotas,
     resource_tables,
 )
 from omnichannel.database.tables import metadata
