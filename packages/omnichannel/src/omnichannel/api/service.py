@@ -11,13 +11,12 @@ from starlette.types import ASGIApp
 
 from omnichannel.api.access import KeyRequired
 from omnichannel.api.content import ATTACHMENT_BYTES
-from omnichannel.api.receipts import receipt_routes
+from omnichannel.api.receipts import configured_receipts
 from omnichannel.api.routes import routes
 from omnichannel.channels import Channels, configured_channels
 from omnichannel.channels.credentials import Credentials
 from omnichannel.database.accounts import Accounts
 from omnichannel.database.keys import ApiKeys
-from omnichannel.database.receipts import Receipts
 from omnichannel.database.store import Store
 from omnichannel.discovery import ServiceClient, ServiceEndpoints
 from omnichannel.serving.backing import Backing, open_backing
@@ -64,7 +63,8 @@ async def run(settings: Settings) -> None:
     listener = listen(settings.service_address, settings.service_port)
     async with AsyncExitStack() as stack:
         backing = await stack.enter_async_context(open_backing(settings))
-        channels = configured_channels(settings, book=Accounts(backing.database))
+        credentials = Credentials(os.environ)
+        channels = configured_channels(settings, credentials, book=Accounts(backing.database))
         stack.push_async_callback(channels.close)
         services = ServiceClient(ServiceEndpoints.from_environment())
         stack.push_async_callback(services.close)
@@ -76,22 +76,13 @@ async def run(settings: Settings) -> None:
             keys=ApiKeys(backing.database) if settings.omnichannel_auth == "on" else None,
             health=health,
             clock=backing.clock.now,
-            receipts=_receipts(backing, Credentials(os.environ)),
+            receipts=configured_receipts(backing.database, credentials, clock=backing.clock.now),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(app, listener, stop=stop), name="http")
             tasks.create_task(_prepare(backing, health, stop), name="prepare")
             await stop.wait()
             health.draining()
-
-
-def _receipts(backing: Backing, credentials: Credentials) -> APIRouter | None:
-    """Return where Twilio tells of messages, if it has been given a URL to do so."""
-    token, callback_url = credentials.secret("TWILIO_AUTH_TOKEN"), credentials.text("TWILIO_STATUS_CALLBACK")
-    if token is None or not callback_url:
-        return None
-    receipts = Receipts(backing.database)
-    return receipt_routes(receipts, token=token, callback_url=callback_url, clock=backing.clock.now)
 
 
 async def _prepare(backing: Backing, health: Health, stop: asyncio.Event) -> None:

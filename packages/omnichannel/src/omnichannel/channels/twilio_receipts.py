@@ -8,12 +8,12 @@ the order of the names.
 import base64
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from omnichannel.channels.receipt import Receipt
 from omnichannel.messages.lifecycle import Event
 
-__all__ = ["Receipt", "is_signed", "parse_receipt"]
+__all__ = ["is_signed", "parse_receipt"]
 
 EVENTS: Final[Mapping[str, Event]] = {
     "delivered": Event.DELIVERED,
@@ -22,15 +22,6 @@ EVENTS: Final[Mapping[str, Event]] = {
     "failed": Event.BOUNCED,
 }
 """By MessageStatus. The others (queued, sending, sent …) say nothing of the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a message that was accepted."""
-
-    provider_id: str
-    event: Event
-    words: str | None  # why it did not arrive
 
 
 def is_signed(signature: str, *, url: str, form: Mapping[str, str], token: str) -> bool:

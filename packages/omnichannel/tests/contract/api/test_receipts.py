@@ -10,11 +10,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from omnichannel.api.receipts import receipt_routes
-from omnichannel.channels.credentials import Secret
+from omnichannel.api.receipts import configured_receipts
+from omnichannel.channels.credentials import Credentials
 from omnichannel.channels.twilio_receipts import is_signed
 from omnichannel.database import Database, Store
-from omnichannel.database.receipts import Receipts
 from omnichannel.messages.model import Channel, NewMessage, Recipient
 from omnichannel.messages.outcome import Accepted
 from omnichannel.serving.refusals import add_refusals
@@ -42,8 +41,15 @@ def test_twilios_own_example_is_signed() -> None:
 @pytest.fixture
 async def api(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     app = FastAPI()
-    token = Secret("TWILIO_AUTH_TOKEN", "t")
-    app.include_router(receipt_routes(Receipts(database), token=token, callback_url=URL, clock=lambda: NOW))
+    environment = {
+        "TWILIO_AUTH_TOKEN": "t",
+        "TWILIO_STATUS_CALLBACK": URL,
+        "SMS__MARKETING__TWILIO_AUTH_TOKEN": "of-marketing",
+        "SMS__MARKETING__TWILIO_STATUS_CALLBACK": URL,
+    }
+    receipts = configured_receipts(database, Credentials(environment), clock=lambda: NOW)
+    assert receipts is not None
+    app.include_router(receipts)
     add_refusals(app)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://api") as client:
         yield client
@@ -60,9 +66,9 @@ async def message_id(database: Database) -> str:
     return message.id
 
 
-async def tell(api: httpx2.AsyncClient, *, signature: str | None = None, **form: str) -> int:
+async def tell(api: httpx2.AsyncClient, *, signature: str | None = None, token: bytes = b"t", **form: str) -> int:
     signed = URL + "".join(f"{name}{form[name]}" for name in sorted(form))
-    right = b64encode(digest(b"t", signed.encode(), "sha1")).decode()
+    right = b64encode(digest(token, signed.encode(), "sha1")).decode()
     headers = {
         "x-twilio-signature": right if signature is None else signature,
         "content-type": "application/x-www-form-urlencoded",
@@ -107,3 +113,11 @@ async def test_a_signature_that_does_not_fit_changes_nothing(
 async def test_a_name_that_nobody_knows_is_not_found(api: httpx2.AsyncClient, message_id: str) -> None:
     assert message_id
     assert await tell(api, MessageSid="SM2", MessageStatus="delivered") == 404
+
+
+async def test_each_account_signs_with_its_own_token(
+    api: httpx2.AsyncClient, database: Database, message_id: str
+) -> None:
+    assert await tell(api, token=b"of-nobody", MessageSid="SM1", MessageStatus="delivered") == 403
+    assert await tell(api, token=b"of-marketing", MessageSid="SM1", MessageStatus="delivered") == 204
+    assert await status(database, message_id) == ("completed", "delivered", None)
