@@ -13,6 +13,7 @@ from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
 from omnichannel.database import Database, NotFound
 from omnichannel.database.endpoints import Endpoints
 from omnichannel.database.limits import ChannelLimits
+from omnichannel.database.sealing import Seal, SealingFailed
 from omnichannel.messages.admission import Limits
 from omnichannel.messages.ids import is_id
 from omnichannel.messages.model import Channel, Recipient, via
@@ -132,10 +133,10 @@ class SecretOut(Telling):
     secret: Annotated[str, Field(description="Shown this once. The old one signs beside it for 24 hours.")]
 
 
-def operating_routes(database: Database, channels: Channels, *, clock: Callable[[], datetime]) -> APIRouter:
+def operating_routes(database: Database, channels: Channels, *, seal: Seal, clock: Callable[[], datetime]) -> APIRouter:
     """Return the routes under ``/channels/{channel}/limits`` and ``/webhooks``."""
     routes = APIRouter()
-    limits, endpoints = ChannelLimits(database), Endpoints(database)
+    limits, endpoints = ChannelLimits(database), Endpoints(database, seal)
 
     @routes.get("/channels/{channel}/limits", tags=["channels"], responses=refused(422))
     async def read_limits(channel: Channel, account: AccountQuery = None) -> LimitsOut:
@@ -156,7 +157,10 @@ def operating_routes(database: Database, channels: Channels, *, clock: Callable[
         except (InvalidAddress, ChannelUnconfigured) as exc:
             errors = [field_error(("body", "url"), str(exc))]
             raise Problem(422, "invalid", "Nothing can be sent to this URL.", errors=errors) from exc
-        made, secret = await endpoints.add(asked.url, now=clock())
+        try:
+            made, secret = await endpoints.add(asked.url, now=clock())
+        except SealingFailed as exc:
+            raise _unsealed(exc) from exc
         response.headers["location"] = f"/v1/webhooks/{made.id}"
         return EndpointMade(**EndpointOut.model_validate(made).model_dump(), secret=secret)
 
@@ -178,7 +182,10 @@ def operating_routes(database: Database, channels: Channels, *, clock: Callable[
     @routes.post("/webhooks/{endpoint_id}/rotate", tags=["webhooks"], responses=refused(404))
     async def rotate_secret(endpoint_id: str) -> SecretOut:
         """Give an endpoint a new secret."""
-        return SecretOut(secret=await endpoints.rotate(_known(endpoint_id), now=clock()))
+        try:
+            return SecretOut(secret=await endpoints.rotate(_known(endpoint_id), now=clock()))
+        except SealingFailed as exc:
+            raise _unsealed(exc) from exc
 
     @routes.post("/webhooks/{endpoint_id}/enable", tags=["webhooks"], responses=refused(404))
     async def enable_endpoint(endpoint_id: str) -> EndpointOut:
@@ -192,6 +199,10 @@ def _known(endpoint_id: str) -> str:
     if not is_id(endpoint_id):
         raise NotFound("webhook", endpoint_id)
     return endpoint_id
+
+
+def _unsealed(exc: SealingFailed) -> Problem:
+    return Problem(503, "unavailable", f"The secret cannot be kept. {exc.reason}")
 
 
 def _told(limits: Limits) -> LimitsOut:

@@ -21,6 +21,7 @@ from omnichannel.channels.kinds import kinds
 from omnichannel.database import Store
 from omnichannel.database.limits import ChannelLimits
 from omnichannel.database.quotas import Quotas
+from omnichannel.database.sealing import Seal
 from omnichannel.discovery import ServiceClient, ServiceReplyInvalid
 from omnichannel.messages.admission import Limits
 
@@ -34,6 +35,7 @@ def routes(
     *,
     clock: Callable[[], datetime],
     draining: Callable[[], bool] = lambda: False,
+    seal: Seal | None = None,
 ) -> APIRouter:
     """Return the resources under ``/v1``; ``clock`` gives the present time in UTC."""
     v1 = APIRouter(prefix="/v1", responses=refused(401, 403, 503))
@@ -43,7 +45,7 @@ def routes(
     v1.include_router(delivery_routes(store.database, clock=clock))
     v1.include_router(schedule_routes(store.database, composer, clock=clock))
     v1.include_router(content_routes(store.database, channels, clock=clock))
-    v1.include_router(operating_routes(store.database, channels, clock=clock))
+    v1.include_router(operating_routes(store.database, channels, seal=seal or Seal(), clock=clock))
     limits, quotas = ChannelLimits(store.database), Quotas(store.database)
 
     @v1.get("/channels", tags=["channels"])

@@ -17,6 +17,7 @@ from omnichannel.channels import Channels, configured_channels
 from omnichannel.channels.credentials import Credentials
 from omnichannel.database.accounts import Accounts
 from omnichannel.database.keys import ApiKeys
+from omnichannel.database.sealing import Seal
 from omnichannel.database.store import Store
 from omnichannel.discovery import ServiceClient, ServiceEndpoints
 from omnichannel.serving.backing import Backing, open_backing
@@ -39,6 +40,7 @@ def build(
     health: Health,
     clock: Callable[[], datetime],
     receipts: APIRouter | None = None,
+    seal: Seal | None = None,
 ) -> ASGIApp:
     """Return the application; ``keys`` None: no key is asked for. ``receipts`` check who calls them by themselves."""
     app = FastAPI(
@@ -49,7 +51,7 @@ def build(
         routes=[*health.routes(), *metrics_routes()],
     )
     guards = [Depends(KeyRequired(keys, clock))] if keys is not None else []
-    v1 = routes(store, channels, services, clock=clock, draining=lambda: health.is_draining)
+    v1 = routes(store, channels, services, clock=clock, draining=lambda: health.is_draining, seal=seal)
     app.include_router(v1, dependencies=guards)
     if receipts is not None:
         app.include_router(receipts)
@@ -77,6 +79,7 @@ async def run(settings: Settings) -> None:
             health=health,
             clock=backing.clock.now,
             receipts=configured_receipts(backing.database, credentials, clock=backing.clock.now),
+            seal=Seal.of(credentials),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(app, listener, stop=stop), name="http")

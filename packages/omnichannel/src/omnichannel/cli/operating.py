@@ -13,6 +13,7 @@ from omnichannel.cli.ending import ending, refuse
 from omnichannel.cli.errors import Conflict, Misused
 from omnichannel.cli.options import Api, KeyFile, Output, OutputOption, StateDir
 from omnichannel.cli.printing import show, show_one
+from omnichannel.cli.sealing import sealing
 
 if TYPE_CHECKING:
     from omnichannel.database import Database
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys")
     app.add_typer(db, name="db")
     app.add_typer(channels, name="channels")
+    app.add_typer(sealing, name="sealing")
     app.command()(receive)
 
 

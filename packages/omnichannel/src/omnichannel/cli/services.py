@@ -12,6 +12,7 @@ from omnichannel.cli.ending import refuse
 from omnichannel.cli.errors import CommandFailed, Conflict, Misused, NotFound, Unavailable
 from omnichannel.database import Database, DatabaseUnavailable
 from omnichannel.database import NotFound as NotKept
+from omnichannel.database.sealing import SealingFailed
 from omnichannel.discovery import EndpointsUnknown
 from omnichannel.serving.backing import open_database
 from omnichannel.serving.logs import configure_log
@@ -30,6 +31,7 @@ MEANINGS: Final[Mapping[type[Exception], type[CommandFailed]]] = {
     CannotListen: Conflict,
     DatabaseUnavailable: Unavailable,
     NotKept: NotFound,
+    SealingFailed: Misused,
     TestFailed: CommandFailed,
 }
 """The refusals that are told in one line instead of a traceback, as those of the commands."""

@@ -2,19 +2,23 @@
 
 import base64
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Row, delete, insert, select, update
 
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import NotFound
 from omnichannel.database.resource_tables import endpoint, endpoint_event
 from omnichannel.database.rows import from_ms, from_optional_ms, shorten, to_ms
+from omnichannel.database.sealing import Seal, SealingFailed
 from omnichannel.messages.ids import new_id
 
 __all__ = ["OVERLAP", "Endpoint", "Endpoints", "PendingEvent"]
+
+log = structlog.get_logger()
 
 OVERLAP: Final = timedelta(hours=24)
 """How long the old secret signs beside the new one."""
@@ -48,22 +52,23 @@ class PendingEvent:
     id: str
     endpoint_id: str
     url: str
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
     payload: str
     attempts: int  # made before
     failing_since: datetime | None
 
 
 class Endpoints:
-    """Each method may raise DatabaseUnavailable."""
+    """Each method may raise DatabaseUnavailable. Secrets are kept sealed; without a key no endpoint is added."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, seal: Seal | None = None) -> None:
+        self._database, self._seal = database, seal or Seal()
 
     async def add(self, url: str, *, now: datetime) -> tuple[Endpoint, str]:
-        """Keep a new endpoint; return it with its secret, which is shown this once."""
+        """Keep a new endpoint; return it with its secret, which is shown this once. Raises SealingFailed."""
         made, secret = new_id(now), _new_secret()
-        values = {"id": made, "url": url, "secret": secret, "state": "active", "created_at": to_ms(now)}
+        sealed = self._seal.close(secret, place=made)
+        values = {"id": made, "url": url, "secret": sealed, "state": "active", "created_at": to_ms(now)}
         async with self._database.write() as connection:
             await connection.execute(insert(endpoint).values(values))
         return await self.find(made), secret
@@ -90,10 +95,14 @@ class Endpoints:
                 raise NotFound("webhook", endpoint_id)
 
     async def rotate(self, endpoint_id: str, *, now: datetime) -> str:
-        """Give an endpoint a new secret and return it; the old one signs beside it for OVERLAP. Raises NotFound."""
+        """Give an endpoint a new secret and return it; the old one signs beside it for OVERLAP.
+
+        Raises NotFound, SealingFailed.
+        """
         secret = _new_secret()
+        sealed = self._seal.close(secret, place=endpoint_id)
         statement = update(endpoint).where(endpoint.c.id == endpoint_id)
-        values = {"previous_secret": endpoint.c.secret, "previous_until": to_ms(now + OVERLAP), "secret": secret}
+        values = {"previous_secret": endpoint.c.secret, "previous_until": to_ms(now + OVERLAP), "secret": sealed}
         async with self._database.write() as connection:
             if not (await connection.execute(statement.values(values))).rowcount:
                 raise NotFound("webhook", endpoint_id)
@@ -106,8 +115,28 @@ class Endpoints:
             await connection.execute(statement.values(state="active", failing_since=None))
         return await self.find(endpoint_id)
 
+    async def seal_again(self) -> int:
+        """Seal with the first key what is in clear or sealed with another; return how many. Raises SealingFailed."""
+        changed = 0
+        async with self._database.write() as connection:
+            rows = (await connection.execute(select(endpoint).order_by(endpoint.c.id).with_for_update())).all()
+            for row in rows:
+                kept = {"secret": row.secret, "previous_secret": row.previous_secret}
+                old = {name: text for name, text in kept.items() if text and not self._seal.is_newest(text)}
+                if old:
+                    fresh = {
+                        name: self._seal.close(self._seal.open(text, place=row.id), place=row.id)
+                        for name, text in old.items()
+                    }
+                    await connection.execute(update(endpoint).where(endpoint.c.id == row.id).values(fresh))
+                    changed += len(fresh)
+        return changed
+
     async def take(self, *, now: datetime, limit: int) -> tuple[PendingEvent, ...]:
-        """Take events that are due, for LEASE; of several callers at once each gets others."""
+        """Take events that are due, for LEASE; of several callers at once each gets others.
+
+        Those whose secret does not open are left for later, and the log says why.
+        """
         due = (
             select(endpoint_event.c.id)
             .where(endpoint_event.c.due_at <= to_ms(now))
@@ -133,7 +162,7 @@ class Endpoints:
                 .order_by(endpoint_event.c.id)
             )
             rows = (await connection.execute(whole)).all()
-        return tuple(_pending(row, now=now) for row in rows)
+        return tuple(each for row in rows if (each := self._pending(row, now=now)) is not None)
 
     async def acknowledge(self, event: PendingEvent) -> None:
         """Delete an event that its endpoint has taken."""
@@ -164,6 +193,24 @@ class Endpoints:
             await connection.execute(update(endpoint).where(endpoint.c.id == event.endpoint_id).values(failing))
         return disabled
 
+    def _pending(self, row: Row[Any], *, now: datetime) -> PendingEvent | None:
+        overlaps = row.previous_secret is not None and row.previous_until > to_ms(now)
+        kept = (row.secret, row.previous_secret) if overlaps else (row.secret,)
+        try:
+            secrets = tuple(self._seal.open(each, place=row.endpoint_id) for each in kept)
+        except SealingFailed as exc:
+            log.warning("endpoint.sealed", endpoint=row.endpoint_id, error=exc.reason)
+            return None
+        return PendingEvent(
+            id=row.id,
+            endpoint_id=row.endpoint_id,
+            url=row.url,
+            secrets=secrets,
+            payload=row.payload,
+            attempts=row.attempts,
+            failing_since=from_optional_ms(row.failing_since),
+        )
+
 
 def _new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -177,17 +224,4 @@ def _endpoint(row: Row[Any]) -> Endpoint:
         failing_since=from_optional_ms(row.failing_since),
         last_error=row.last_error,
         created_at=from_ms(row.created_at),
-    )
-
-
-def _pending(row: Row[Any], *, now: datetime) -> PendingEvent:
-    overlaps = row.previous_secret is not None and row.previous_until > to_ms(now)
-    return PendingEvent(
-        id=row.id,
-        endpoint_id=row.endpoint_id,
-        url=row.url,
-        secrets=(row.secret, row.previous_secret) if overlaps else (row.secret,),
-        payload=row.payload,
-        attempts=row.attempts,
-        failing_since=from_optional_ms(row.failing_since),
     )

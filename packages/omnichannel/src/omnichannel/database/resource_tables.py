@@ -179,8 +179,8 @@ endpoint: Final = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("url", Text, nullable=False),
-    Column("secret", Text, nullable=False),  # whsec_…, needed in clear to sign
-    Column("previous_secret", Text),  # signs beside the new one while its receiver changes over
+    Column("secret", Text, nullable=False),  # whsec_…, sealed
+    Column("previous_secret", Text),  # sealed too; signs beside the new one while its receiver changes over
     Column("previous_until", BigInteger),
     Column("state", String(16), nullable=False),  # active, disabled
     Column("failing_since", BigInteger),

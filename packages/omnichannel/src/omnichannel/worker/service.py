@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from omnichannel.channels import configured_channels, configured_webhook
+from omnichannel.channels.credentials import Credentials
 from omnichannel.database.accounts import Accounts
 from omnichannel.database.endpoints import Endpoints
+from omnichannel.database.sealing import Seal
 from omnichannel.serving.backing import Backing, open_backing
 from omnichannel.serving.health import Health
 from omnichannel.serving.metrics import metrics_routes
@@ -75,7 +77,8 @@ async def run(settings: Settings) -> None:
         )
         poster = configured_webhook(settings)
         stack.push_async_callback(poster.close)
-        events = EventSender(Endpoints(backing.database), poster, pulse=health.watch("events"), clock=backing.clock.now)
+        endpoints = Endpoints(backing.database, Seal.of(Credentials(os.environ)))
+        events = EventSender(endpoints, poster, pulse=health.watch("events"), clock=backing.clock.now)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(build(health), listener, stop=stop), name="http")
             tasks.create_task(_consume(backing, health, consumer, events, stop), name="consume")

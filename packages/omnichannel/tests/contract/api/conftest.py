@@ -8,10 +8,12 @@ import pytest
 
 from omnichannel.api.service import build
 from omnichannel.channels import Channels
+from omnichannel.channels.credentials import Secret
 from omnichannel.channels.networks import ReachableNetworks
 from omnichannel.channels.webhook import Webhook
 from omnichannel.database import Database, Store
 from omnichannel.database.keys import ApiKeys
+from omnichannel.database.sealing import VARIABLE, Seal, new_key
 from omnichannel.discovery import ServiceClient, ServiceEndpoints, call_context
 from omnichannel.messages.model import Channel
 from omnichannel.serving.health import Health
@@ -79,14 +81,25 @@ def clock() -> Clock:
 
 
 @pytest.fixture
+def seal() -> Seal:
+    return Seal(Secret(VARIABLE, new_key()))
+
+
+@pytest.fixture
 def new_client(
-    database: Database, channels: Channels, services: Services, clock: Clock
+    database: Database, channels: Channels, services: Services, clock: Clock, seal: Seal
 ) -> Callable[..., httpx2.AsyncClient]:
     """Make clients of an API over the test's database; ``keys``: it asks for them."""
 
     def new(*, keys: ApiKeys | None = None) -> httpx2.AsyncClient:
         app = build(
-            store=Store(database), channels=channels, services=services, keys=keys, health=Health({}), clock=clock
+            store=Store(database),
+            channels=channels,
+            services=services,
+            keys=keys,
+            health=Health({}),
+            clock=clock,
+            seal=seal,
         )
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         return httpx2.AsyncClient(transport=transport, base_url="http://api.example")

@@ -11,6 +11,7 @@ import pytest
 from omnichannel.database import Database, Store
 from omnichannel.database.keys import ApiKeys, Scope
 from omnichannel.database.schedules import Schedules
+from omnichannel.database.sealing import Seal
 from omnichannel.messages.outcome import Delivered, PermanentFailure
 
 HOOK = {"channel": "webhook", "address": "http://127.0.0.1:9000/hook"}
@@ -350,3 +351,14 @@ async def test_what_is_counted_has_no_label_of_the_callers_making(api: httpx2.As
     assert "omnichannel_messages_accepted_total" in page
     assert "/v1/made" not in page
     assert 'route="/v1/messages"' in page or 'route="/messages"' in page or 'route=""' in page
+
+
+class TestWithoutASealingKey:
+    @pytest.fixture
+    def seal(self) -> Seal:
+        return Seal()
+
+    async def test_no_endpoint_is_added(self, api: httpx2.AsyncClient) -> None:
+        answer = await api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9000/events"})
+        assert answer.status_code == 503
+        assert "OMNICHANNEL_SEALING_KEY is not set" in answer.json()["detail"]

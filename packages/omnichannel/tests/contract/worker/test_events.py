@@ -10,10 +10,12 @@ import pytest
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook as Verifier
 
+from omnichannel.channels.credentials import Secret
 from omnichannel.channels.networks import ReachableNetworks
 from omnichannel.channels.webhook import Webhook
 from omnichannel.database import Database, Store
 from omnichannel.database.endpoints import DISABLED_AFTER, WAITS_S, Endpoints
+from omnichannel.database.sealing import VARIABLE, Seal, new_key
 from omnichannel.messages.model import Channel, NewMessage, Recipient
 from omnichannel.messages.outcome import Delivered, PermanentFailure
 from omnichannel.serving.health import Pulse
@@ -24,7 +26,7 @@ class Sender:
     """A sender of events over a real store, and a receiver that answers as a test tells it to."""
 
     def __init__(self, database: Database, poster: Webhook) -> None:
-        self.store, self.endpoints = Store(database), Endpoints(database)
+        self.store, self.endpoints = Store(database), Endpoints(database, Seal(Secret(VARIABLE, new_key())))
         self.now = datetime.now(UTC)
         self.url, self.status = "", 204
         self.received: list[tuple[bytes, dict[str, str]]] = []

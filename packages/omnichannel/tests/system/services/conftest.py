@@ -20,6 +20,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
 
+from omnichannel.database.sealing import new_key
+
 OMNICHANNEL = Path(sys.executable).with_name("omnichannel")
 START_TIMEOUT_S = 20.0
 _networks = itertools.count(1)
@@ -139,6 +141,7 @@ def new_publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPub
             "DATABASE_URL": f"sqlite:///{directory / 'publisher.db'}",
             "WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8",
             "OMNICHANNEL_AUTH": "off",
+            "OMNICHANNEL_SEALING_KEY": new_key(),
             "OMNICHANNEL_RETRY_BASE_S": "0.2",
         }
         publishers.append(Publisher(directory, defaults | environment))
