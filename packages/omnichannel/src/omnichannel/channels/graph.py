@@ -4,12 +4,12 @@ An error has a code, and often a subcode that says more; its words are for peopl
 API, "Handling errors" and "Rate limits"; WhatsApp Cloud API, "Error codes"; Instagram Platform, "Error codes".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from omnichannel.channels.credentials import Credentials, Secret
 from omnichannel.channels.failure import Failure, outcome_of
-from omnichannel.channels.http_api import Answer, HttpApi
+from omnichannel.channels.http_api import Answer, HttpApi, Part
 from omnichannel.channels.words import excerpt
 from omnichannel.messages.outcome import Outcome
 
@@ -73,6 +73,10 @@ class Graph:
     async def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         """POST to a path below the version. Raises GraphRefused, Unsent, Unanswered, CredentialMissing."""
         return _body(await self._api.post(f"/{self._version}/{path}", body=dict(body), headers=self._headers()))
+
+    async def upload(self, path: str, parts: Sequence[Part]) -> dict[str, Any]:
+        """POST files to a path below the version. Raises as ``post`` does."""
+        return _body(await self._api.post_parts(f"/{self._version}/{path}", parts, headers=self._headers()))
 
     async def get(self, path: str) -> dict[str, Any]:
         """GET a path below the version. Raises as ``post`` does, but for Unanswered: a read does no harm."""

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,7 +12,7 @@ import aiohttp
 from omnichannel.channels.webhook import retry_after_s
 from omnichannel.channels.words import excerpt
 
-__all__ = ["Answer", "HttpApi", "Unanswered", "Unsent"]
+__all__ = ["Answer", "HttpApi", "Part", "Unanswered", "Unsent"]
 
 CONNECT_TIMEOUT_S: Final = 5.0
 HEALTH_TIMEOUT_S: Final = 2.0
@@ -67,6 +68,16 @@ class Answer:
         return f"HTTP {self.status}: {excerpt(self.text)}" if self.text else f"HTTP {self.status}"
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a form that holds files (RFC 7578)."""
+
+    name: str
+    content: bytes | str
+    filename: str | None = None
+    media_type: str | None = None
+
+
 class HttpApi:
     """One provider's API at ``url``, e.g. ``https://slack.com``; ``timeout_s`` bounds one call."""
 
@@ -86,6 +97,17 @@ class HttpApi:
     ) -> Answer:
         """POST JSON, or a form, to a path below the URL (or to a whole URL). Raises Unsent, Unanswered."""
         return await self._call("POST", path, body=body, form=form, headers=headers, user=user)
+
+    async def post_parts(self, path: str, parts: Sequence[Part], *, headers: dict[str, str] | None = None) -> Answer:
+        """POST a form with files to a path below the URL. Raises Unsent, Unanswered."""
+        form = aiohttp.FormData(default_to_multipart=True)
+        for part in parts:
+            form.add_field(part.name, part.content, content_type=part.media_type, filename=part.filename)
+        return await self._call("POST", path, form=form, headers=headers)
+
+    async def put(self, path: str, content: bytes, *, headers: dict[str, str] | None = None) -> Answer:
+        """PUT bytes to a path below the URL, or to a whole URL. Raises Unsent, Unanswered."""
+        return await self._call("PUT", path, form=content, headers=headers)
 
     async def get(self, path: str, *, headers: dict[str, str] | None = None) -> Answer:
         """GET a path below the URL. Raises Unsent, Unanswered."""
@@ -111,7 +133,7 @@ class HttpApi:
         path: str,
         *,
         body: object = None,
-        form: dict[str, str] | None = None,
+        form: dict[str, str] | aiohttp.FormData | bytes | None = None,
         headers: dict[str, str] | None = None,
         user: tuple[str, str] | None = None,
     ) -> Answer:

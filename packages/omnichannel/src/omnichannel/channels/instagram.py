@@ -1,13 +1,16 @@
-"""The Instagram channel: an image with a caption, published in two steps. An address is the account's id.
+"""The Instagram channel: pictures with a caption, published in two steps. An address is the account's id.
 
-Instagram fetches the image itself: its URL, public and ending in .jpg or .jpeg, stands on a line of its own in the
-message's body. A container is made of it, and once that is ready it is published. Before the last step nothing is
-public, so everything up to there may be tried again. When the answer to that step is lost, the container is asked: it
-knows whether it was published. Source: Instagram Platform, "Content publishing".
+Instagram fetches the pictures itself: the URL of each, public and ending in .jpg or .jpeg, stands on a line of its own
+in the message's body. A container is made of it, and once that is ready it is published; several pictures become a
+carousel, a container of containers. Before the last step nothing is public, so everything up to there may be tried
+again. When the answer to that step is lost, the container is asked: it knows whether it was published. Source:
+Instagram Platform, "Content publishing", sections "Create a container", "Create a carousel container", "Publish the
+container" and "Troubleshooting".
 """
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from omnichannel.channels.adapter import InvalidAddress
@@ -26,6 +29,7 @@ LENGTH: Final = 2200  # characters of a caption
 ACCOUNT: Final = re.compile(r"[0-9]{5,20}")
 IMAGE: Final = re.compile(r"(?m)^[ \t]*(https://\S+\.jpe?g(?:\?\S*)?)[ \t]*\n?", re.IGNORECASE)
 LOOKS: Final = 12  # at a container that is in progress
+PICTURES: Final = 10  # of a carousel
 
 
 class Instagram:
@@ -43,20 +47,18 @@ class Instagram:
             raise InvalidAddress(address[:40], "is no Instagram account's id, such as 17841400000000000")
 
     def render(self, subject: str, body: str) -> Rendered:
-        found = IMAGE.search(body)
-        caption = (body[: found.start()] + body[found.end() :]).strip() if found else body
+        images = IMAGE.findall(body)
+        caption = IMAGE.sub("", body).strip() if images else body
         rendered = as_one_text(subject, caption, limit=LENGTH, limit_of="A caption on Instagram")
-        image = f"The image is {found[1]}." if found else "There is no image, without which Instagram takes nothing."
-        return Rendered(rendered.text, notes=(*rendered.notes, image))
+        return Rendered(rendered.text, notes=(*rendered.notes, *_told(images)))
 
     async def send(self, claim: Claim) -> Outcome:
-        image = IMAGE.search(claim.body)
-        if image is None:
+        images = IMAGE.findall(claim.body)[:PICTURES]
+        if not images:
             return outcome_of(Failure.PERMANENT, "needs the URL of a JPEG on a line of its own in the body")
         try:
             caption = self.render(claim.subject, claim.body).text
-            made = await self._graph.post(f"{claim.address}/media", {"image_url": image[1], "caption": caption})
-            container = str(made["id"])
+            container = await self._contain(claim.address, images, caption)
             state = await self._until_ready(container)
         except GraphRefused as exc:
             return exc.outcome
@@ -70,6 +72,19 @@ class Instagram:
             passing = state in ("IN_PROGRESS", "EXPIRED")
             return outcome_of(Failure.TRANSIENT if passing else Failure.PERMANENT, f"the image's container is {state}")
         return await self._publish(claim.address, container)
+
+    async def _contain(self, account: str, images: Sequence[str], caption: str) -> str:
+        """Return the container of what is to be published. Raises KeyError where the API names none."""
+        path = f"{account}/media"
+        if len(images) == 1:
+            return str((await self._graph.post(path, {"image_url": images[0], "caption": caption}))["id"])
+        children = []
+        for each in images:
+            made = await self._graph.post(path, {"image_url": each, "is_carousel_item": True})
+            children.append(str(made["id"]))
+        await asyncio.gather(*map(self._until_ready, children))
+        carousel = {"media_type": "CAROUSEL", "children": ",".join(children), "caption": caption}
+        return str((await self._graph.post(path, carousel))["id"])
 
     async def _until_ready(self, container: str) -> str:
         state = "IN_PROGRESS"
@@ -113,6 +128,17 @@ class Instagram:
 
     async def close(self) -> None:
         await self._graph.close()
+
+
+def _told(images: Sequence[str]) -> tuple[str, ...]:
+    match images:
+        case []:
+            return ("There is no image, without which Instagram takes nothing.",)
+        case [image]:
+            return (f"The image is {image}.",)
+    carried = f"There are {min(len(images), PICTURES)} images, which become a carousel."
+    left = len(images) - PICTURES
+    return (carried, f"A carousel holds {PICTURES} images; {left} were cut.") if left > 0 else (carried,)
 
 
 def build(_: Settings, credentials: Credentials) -> Instagram | None:

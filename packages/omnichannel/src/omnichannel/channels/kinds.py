@@ -24,6 +24,7 @@ __all__ = ["GROUP", "Kind", "configured_webhook", "kinds"]
 GROUP: Final = "omnichannel.channels"
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+PICTURES: Final = ("image/jpeg", "image/png", "image/gif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,17 @@ BUILT_IN: Final = (
     Kind("slack", slack.build, carries=Carries(characters=slack.LENGTH)),
     Kind("apprise", apprise_urls.build, one_account=False),
     Kind("whatsapp", whatsapp.build, carries=Carries(characters=whatsapp.LENGTH)),
-    Kind("facebook", facebook.build, carries=Carries(characters=facebook.LENGTH)),
+    Kind(
+        "facebook",
+        facebook.build,
+        carries=Carries(characters=facebook.LENGTH, attached_bytes=20 * MIB, media_types=PICTURES),
+    ),
     Kind("instagram", instagram.build, carries=Carries(characters=instagram.LENGTH)),
-    Kind("linkedin", linkedin.build, carries=Carries(characters=linkedin.LENGTH)),
+    Kind(
+        "linkedin",
+        linkedin.build,
+        carries=Carries(characters=linkedin.LENGTH, attached_bytes=20 * MIB, media_types=PICTURES),
+    ),
 )
 
 

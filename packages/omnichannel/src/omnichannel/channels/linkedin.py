@@ -1,20 +1,23 @@
 """The LinkedIn channel: a post in the name of a person or an organisation, whose URN is the address.
 
-The id of the post is in a header, the body is empty. A repetition is refused, and the refusal names the post that is
-there: then the first try has arrived after all. Sources: LinkedIn Marketing API, "Posts API", "little Text format",
-"API versioning", "Rate limiting".
+Images are uploaded first and then named by the post; nothing is public before it. The id of the post is in a header,
+the body is empty. A repetition is refused, and the refusal names the post that is there: then the first try has arrived
+after all. Sources: LinkedIn Marketing API, "Posts API", "Images API", "MultiImage API", "little Text format", "API
+versioning", "Rate limiting".
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 from omnichannel.channels.adapter import InvalidAddress
 from omnichannel.channels.credentials import CredentialMissing, Credentials, Secret
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.http_api import Answer, HttpApi, Unanswered, Unsent
 from omnichannel.channels.rendered import Rendered
-from omnichannel.messages.model import Claim
+from omnichannel.messages.model import AttachmentRef, Claim
 from omnichannel.messages.outcome import Accepted, LostAnswer, Outcome
 from omnichannel.settings import Settings, SettingsInvalid
 
@@ -24,7 +27,20 @@ LENGTH: Final = 3000  # characters of a post
 AUTHOR: Final = re.compile(r"urn:li:(person|organization):[A-Za-z0-9_-]{1,40}")
 POST: Final = re.compile(r"urn:li:(share|ugcPost|activity):\d+")
 RESERVED: Final = re.compile(r"([\\|{}@\[\]()<>#*_~])")
+IMAGE: Final = re.compile(r"urn:li:image:[A-Za-z0-9_-]{1,100}")
+UPLOADS: Final = re.compile(r"([a-z0-9-]+\.)*linkedin\.com")
 VERSION: Final = re.compile(r"20\d{2}(0[1-9]|1[0-2])")
+
+
+class _Refused(Exception):
+    """An image was not taken; the post was not made."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        outcome = linkedin_outcome(answer, now=datetime.now(UTC))
+        unclear = isinstance(outcome, Accepted | LostAnswer)  # a 2xx, but not as it is documented: nothing is public
+        words = f"LinkedIn took no image: {answer.words}"
+        self.outcome: Outcome = outcome_of(Failure.TRANSIENT, words) if unclear else outcome
 
 
 class LinkedIn:
@@ -49,7 +65,33 @@ class LinkedIn:
         return Rendered(cut, notes=(f"LinkedIn takes {LENGTH} characters; {len(text) - len(cut)} were cut.",))
 
     async def send(self, claim: Claim) -> Outcome:
-        post = {
+        try:
+            images = [await self._upload(claim.address, each) for each in claim.attachments]
+        except _Refused as exc:
+            return exc.outcome
+        except CredentialMissing as exc:
+            return outcome_of(Failure.AUTH, str(exc))
+        except (Unsent, Unanswered) as exc:  # nothing is public yet
+            return outcome_of(Failure.TRANSIENT, exc.reason)
+        try:
+            answer = await self._api.post("/rest/posts", body=self._post(claim, images), headers=self._headers())
+        except CredentialMissing as exc:
+            return outcome_of(Failure.AUTH, str(exc))
+        except Unsent as exc:
+            return outcome_of(Failure.TRANSIENT, exc.reason)
+        except Unanswered as exc:
+            return LostAnswer(exc.reason)
+        return linkedin_outcome(answer, now=datetime.now(UTC))
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "authorization": f"Bearer {self._token.read()}",
+            "linkedin-version": self._version,
+            "x-restli-protocol-version": "2.0.0",
+        }
+
+    def _post(self, claim: Claim, images: Sequence[str]) -> dict[str, object]:
+        post: dict[str, object] = {
             "author": claim.address,
             "commentary": escaped(self.render(claim.subject, claim.body).text),
             "visibility": "PUBLIC",
@@ -61,20 +103,35 @@ class LinkedIn:
             "lifecycleState": "PUBLISHED",
             "isReshareDisabledByAuthor": False,
         }
+        if len(images) == 1:
+            post["content"] = {"media": {"id": images[0]}}
+        elif images:
+            post["content"] = {"multiImage": {"images": [{"id": each} for each in images]}}
+        return post
+
+    async def _upload(self, author: str, file: AttachmentRef) -> str:
+        """Return the URN of an image. Raises _Refused, CredentialMissing, Unsent, Unanswered."""
+        asked = {"initializeUploadRequest": {"owner": author}}
+        begun = await self._api.post("/rest/images?action=initializeUpload", body=asked, headers=self._headers())
+        value = begun.json.get("value")
+        if not begun.ok or not isinstance(value, dict):
+            raise _Refused(begun)
+        url, image = str(value.get("uploadUrl")), str(value.get("image"))
+        if not self._is_linkedins(url) or not IMAGE.fullmatch(image):
+            raise _Refused(begun)
+        sent = await self._api.put(url, file.content, headers=self._headers() | {"content-type": file.media_type})
+        if not sent.ok:
+            raise _Refused(sent)
+        return image
+
+    def _is_linkedins(self, url: str) -> bool:
+        """Return whether a URL, to which our token goes along, leads to LinkedIn, or to what stands in for it."""
         try:
-            headers = {
-                "authorization": f"Bearer {self._token.read()}",
-                "linkedin-version": self._version,
-                "x-restli-protocol-version": "2.0.0",
-            }
-            answer = await self._api.post("/rest/posts", body=post, headers=headers)
-        except CredentialMissing as exc:
-            return outcome_of(Failure.AUTH, str(exc))
-        except Unsent as exc:
-            return outcome_of(Failure.TRANSIENT, exc.reason)
-        except Unanswered as exc:
-            return LostAnswer(exc.reason)
-        return linkedin_outcome(answer, now=datetime.now(UTC))
+            asked, own = urlsplit(url), urlsplit(self._api.url)
+            same = (asked.scheme, asked.netloc) == (own.scheme, own.netloc)
+            return same or (asked.scheme == "https" and UPLOADS.fullmatch(asked.netloc) is not None)
+        except ValueError:
+            return False
 
     async def healthy(self) -> bool:
         return await self._api.reachable()

@@ -1,4 +1,4 @@
-"""What every channel promises, each against a receiver that answers as its provider does."""
+"""What channels with an HTTP API promise on top, each against a receiver that answers as its provider does."""
 
 import asyncio
 import json
