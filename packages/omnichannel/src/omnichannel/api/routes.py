@@ -13,6 +13,7 @@ from omnichannel.api.content import content_routes
 from omnichannel.api.deliveries import delivery_routes
 from omnichannel.api.messages import message_routes, refused
 from omnichannel.api.operating import operating_routes
+from omnichannel.api.overview import overview_routes
 from omnichannel.api.rehearsal import Rehearsal
 from omnichannel.api.schedules import schedule_routes
 from omnichannel.api.wire import ChannelLimitsOut, ChannelList, ChannelOut, EchoOut
@@ -42,6 +43,7 @@ def routes(
     composer = Composer(store.database, channels)
     rehearsal = Rehearsal(store, composer, channels)
     v1.include_router(message_routes(store, composer, rehearsal, clock=clock, draining=draining))
+    v1.include_router(overview_routes(store, draining=draining))
     v1.include_router(delivery_routes(store.database, clock=clock))
     v1.include_router(schedule_routes(store.database, composer, clock=clock))
     v1.include_router(content_routes(store.database, channels, clock=clock))

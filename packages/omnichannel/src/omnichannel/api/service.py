@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from omnichannel.api.access import KeyRequired
 from omnichannel.api.content import ATTACHMENT_BYTES
+from omnichannel.api.page import page_routes
 from omnichannel.api.receipts import configured_receipts
 from omnichannel.api.routes import routes
 from omnichannel.channels import Channels, configured_channels
@@ -47,8 +48,9 @@ def build(
         title="Omnichannel Publisher",
         summary="Write a message once; it is delivered on every channel asked for.",
         version="1",
+        docs_url=None,  # FastAPI's own loads its scripts from elsewhere
         redoc_url=None,
-        routes=[*health.routes(), *metrics_routes()],
+        routes=[*health.routes(), *metrics_routes(), *page_routes()],
     )
     guards = [Depends(KeyRequired(keys, clock))] if keys is not None else []
     v1 = routes(store, channels, services, clock=clock, draining=lambda: health.is_draining, seal=seal)
