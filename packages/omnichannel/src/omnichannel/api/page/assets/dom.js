@@ -27,7 +27,7 @@ export function keyed(list, items, keyOf, draw) {
     kept.delete(key);
     if (!child) child = el("li", { "data-key": key });
     if (child.told !== told) {
-      draw(child, item);
+      keepingFocus(child, () => draw(child, item));
       child.told = told;
     }
     const next = place ? place.nextSibling : list.firstChild;
@@ -35,6 +35,16 @@ export function keyed(list, items, keyOf, draw) {
     place = child;
   }
   for (const gone of kept.values()) gone.remove();
+}
+
+/** Redraw an element without taking the focus away from what stands at the same place afterwards. */
+function keepingFocus(element, redraw) {
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  const label = focused?.getAttribute("aria-label");
+  redraw();
+  if (!focused || element.contains(document.activeElement)) return;
+  const named = label && element.querySelector(`[aria-label="${CSS.escape(label)}"]`);
+  (focused.isConnected ? focused : named || element.querySelector("a, button, summary"))?.focus();
 }
 
 /** Ask before something that cannot be taken back. */
