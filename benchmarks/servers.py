@@ -74,9 +74,10 @@ def free_port() -> int:
         return port
 
 
-def on_core(core: int, command: Sequence[str]) -> list[str]:
-    """Return the command pinned to one core."""
-    return ["taskset", "-c", str(core), *command] if shutil.which("taskset") else list(command)
+def on_core(core: int | None, command: Sequence[str]) -> list[str]:
+    """Return the command pinned to one core; None: to none."""
+    pinned = core is not None and shutil.which("taskset")
+    return ["taskset", "-c", str(core), *command] if pinned else list(command)
 
 
 def python(module: str, argument: str, *, core: int = GENERATOR_CORE) -> bytes:
@@ -90,12 +91,12 @@ def started(
     command: Sequence[str],
     *,
     log: Path,
-    core: int = SERVER_CORE,
+    core: int | None = SERVER_CORE,
     environment: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
     folder: Path | None = None,
 ) -> Iterator[psutil.Process]:
-    """Run a program on a core, and end it and its children afterwards."""
+    """Run a program on a core, or on all where ``core`` is None, and end it and its children afterwards."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             on_core(core, command),

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from omnichannel.database.batches import among
 from omnichannel.database.message_rows import update_statuses
 from omnichannel.database.resource_tables import endpoint, endpoint_event
 from omnichannel.database.rows import from_ms
@@ -29,7 +30,7 @@ async def settle(connection: AsyncConnection, delivery_ids: Collection[str], *, 
     """Draw the consequences for deliveries that this transaction has moved; return ids to ring for, last of all."""
     if not delivery_ids:
         return []
-    statement = select(delivery).where(delivery.c.id.in_(delivery_ids)).order_by(delivery.c.id)
+    statement = select(delivery).where(among(delivery.c.id, delivery_ids)).order_by(delivery.c.id)
     rows = (await connection.execute(statement)).all()
     changed = await update_statuses(connection, {row.message_id for row in rows})
     ended = [row for row in rows if DeliveryStatus(row.status) not in OPEN]

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select, text, tuple_, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.aftermath import settle
+from omnichannel.database.batches import INTEGER, TEXT, among, as_rows, rows_of
 from omnichannel.database.rows import shorten, to_ms
 from omnichannel.database.tables import SENDING, attempt, delivery, message
 from omnichannel.messages.model import Channel, Claim, DeliveryStatus
@@ -51,23 +51,23 @@ class Ending:
 
 async def renew(connection: AsyncConnection, claims: Collection[Claim], *, until_ms: int) -> frozenset[str]:
     """Let the claims hold until later; return the delivery ids of those that still hold."""
-    statement = (
-        update(delivery)
-        .where(delivery.c.id.in_(select(_held(claims).cte("held").c.id)))
-        .values(claim_until=until_ms)
-        .returning(delivery.c.id)
-    )
-    return frozenset((await connection.execute(statement)).scalars())
+    held = await lock_held(connection, claims)
+    statement = update(delivery).where(among(delivery.c.id, [each for each, _ in held])).values(claim_until=until_ms)
+    if held:
+        await connection.execute(statement)
+    return frozenset(each for each, _ in held)
 
 
 async def lock_held(connection: AsyncConnection, claims: Collection[Claim]) -> frozenset[tuple[str, int]]:
     """Lock the deliveries whose claims still hold, and return those claims' delivery ids and epochs."""
-    return frozenset((row.id, row.epoch) for row in await connection.execute(_held(claims)))
-
-
-def _held(claims: Collection[Claim]) -> Select[Any]:
-    claimed = tuple_(delivery.c.id, delivery.c.epoch).in_([(each.delivery_id, each.epoch) for each in claims])
-    return select(delivery.c.id, delivery.c.epoch).where(claimed, SENDING).order_by(delivery.c.id).with_for_update()
+    asked = {(each.delivery_id, each.epoch) for each in claims}
+    statement = (
+        select(delivery.c.id, delivery.c.epoch)
+        .where(among(delivery.c.id, {each for each, _ in asked}), SENDING)
+        .order_by(delivery.c.id)
+        .with_for_update()
+    )
+    return frozenset((row.id, row.epoch) for row in await connection.execute(statement)) & asked
 
 
 async def end(connection: AsyncConnection, endings: Sequence[Ending], *, now_ms: int) -> list[str]:
@@ -77,28 +77,25 @@ async def end(connection: AsyncConnection, endings: Sequence[Ending], *, now_ms:
     """
     if not endings:
         return []
+    given = rows_of(connection, delivery_id=TEXT, number=INTEGER, at=INTEGER, outcome=TEXT, words=TEXT, provider=TEXT)
     ended = (
         update(attempt)
-        .where(attempt.c.delivery_id == bindparam("of"), attempt.c.number == bindparam("nth"))
-        .values(
-            ended_at=bindparam("when"),
-            outcome=bindparam("what"),
-            detail=bindparam("why", type_=attempt.c.detail.type),
-            provider_id=bindparam("provider", type_=attempt.c.provider_id.type),
-        )
+        .where(attempt.c.delivery_id == given.c.delivery_id, attempt.c.number == given.c.number)
+        .values(ended_at=given.c.at, outcome=given.c.outcome, detail=given.c.words, provider_id=given.c.provider)
     )
-    await connection.execute(ended, [_attempt_values(each) for each in endings])
+    await connection.execute(ended, as_rows([_attempt_values(each) for each in endings]))
+    given = rows_of(connection, delivery_id=TEXT, status=TEXT, due_at=INTEGER, words=TEXT, uncounted=INTEGER)
     moved = (
         update(delivery)
-        .where(delivery.c.id == bindparam("of"))
+        .where(delivery.c.id == given.c.delivery_id)
         .values(
-            status=bindparam("to"),
-            due_at=func.coalesce(bindparam("due", type_=delivery.c.due_at.type), delivery.c.due_at),
-            last_error=func.coalesce(bindparam("why", type_=delivery.c.last_error.type), delivery.c.last_error),
-            uncounted=delivery.c.uncounted + bindparam("free"),
+            status=given.c.status,
+            due_at=func.coalesce(given.c.due_at, delivery.c.due_at),
+            last_error=func.coalesce(given.c.words, delivery.c.last_error),
+            uncounted=delivery.c.uncounted + given.c.uncounted,
         )
     )
-    await connection.execute(moved, [_delivery_values(each) for each in endings])
+    await connection.execute(moved, as_rows([_delivery_values(each) for each in endings]))
     await _suppress(connection, [each for each in endings if isinstance(each.outcome, Gone)], now_ms=now_ms)
     again = [each for each in endings if each.verdict.status is DeliveryStatus.RETRY_WAIT]
     cancelled = await _cancel(connection, again)
@@ -141,11 +138,11 @@ def _attempt_values(ending: Ending) -> dict[str, object]:
         case failure:
             detail, provider = failure.reason, None
     return {
-        "of": ending.delivery_id,
-        "nth": ending.number,
-        "when": ending.ended_ms,
-        "what": _OUTCOME_NAMES[type(ending.outcome)],
-        "why": shorten(detail),
+        "delivery_id": ending.delivery_id,
+        "number": ending.number,
+        "at": ending.ended_ms,
+        "outcome": _OUTCOME_NAMES[type(ending.outcome)],
+        "words": shorten(detail),
         "provider": shorten(provider),
     }
 
@@ -153,9 +150,9 @@ def _attempt_values(ending: Ending) -> dict[str, object]:
 def _delivery_values(ending: Ending) -> dict[str, object]:
     due_at = ending.verdict.due_at
     return {
-        "of": ending.delivery_id,
-        "to": ending.verdict.status.value,
-        "due": None if due_at is None else to_ms(due_at),
-        "why": shorten(ending.verdict.error),
-        "free": 0 if ending.verdict.counts else 1,
+        "delivery_id": ending.delivery_id,
+        "status": ending.verdict.status.value,
+        "due_at": None if due_at is None else to_ms(due_at),
+        "words": shorten(ending.verdict.error),
+        "uncounted": 0 if ending.verdict.counts else 1,
     }

@@ -8,9 +8,10 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, insert, select, update
+from sqlalchemy import Row, Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from omnichannel.database.batches import TEXT, among, as_rows, rows_of
 from omnichannel.database.errors import MessageNotFound
 from omnichannel.database.resource_tables import message_attachment
 from omnichannel.database.rows import to_message, to_ms, to_optional_ms
@@ -189,14 +190,14 @@ async def update_statuses(connection: AsyncConnection, message_ids: Collection[s
         return {}
     lock = (
         select(message.c.id, message.c.status)
-        .where(message.c.id.in_(message_ids))
+        .where(among(message.c.id, message_ids))
         .order_by(message.c.id)
         .with_for_update()
     )
     before = {row.id: row.status for row in await connection.execute(lock)}
     count = (
         select(delivery.c.message_id, delivery.c.status, func.count().label("deliveries"))
-        .where(delivery.c.message_id.in_(message_ids))
+        .where(among(delivery.c.message_id, message_ids))
         .group_by(delivery.c.message_id, delivery.c.status)
     )
     counts: defaultdict[str, dict[DeliveryStatus, int]] = defaultdict(dict)
@@ -205,6 +206,7 @@ async def update_statuses(connection: AsyncConnection, message_ids: Collection[s
     after = {message_id: message_status(found) for message_id, found in counts.items()}
     changed = {each: after[each] for each in before if before[each] != after[each].value}
     if changed:
-        statement = update(message).where(message.c.id == bindparam("of")).values(status=bindparam("to"))
-        await connection.execute(statement, [{"of": each, "to": to.value} for each, to in changed.items()])
+        given = rows_of(connection, id=TEXT, status=TEXT)
+        statement = update(message).where(message.c.id == given.c.id).values(status=given.c.status)
+        await connection.execute(statement, as_rows([{"id": each, "status": to.value} for each, to in changed.items()]))
     return changed

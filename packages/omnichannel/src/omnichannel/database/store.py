@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database import claims as claim_rows
 from omnichannel.database import due as due_rows
-from omnichannel.database import message_rows, suppressions
+from omnichannel.database import hearing, message_rows, suppressions
 from omnichannel.database.aftermath import settle
 from omnichannel.database.alarm import wake_scheduler
 from omnichannel.database.doorbell import ring, room
@@ -41,6 +41,8 @@ UNHEARD_AFTER: Final = timedelta(seconds=10)
 """How long a hint may take to lead to a claim before the delivery is rung again."""
 
 GROUP_LIMIT: Final = 64  # calls in one transaction: bounds how long the first of them waits for the last
+RECORD_LIMIT: Final = 256  # outcomes in one transaction
+RECORDS_APART_S: Final = 0.03  # nobody waits for an outcome to be written: many share a flush of the disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ class Store:
         self._retry = retry or RetryPolicy()
         self._random = random or Random()  # noqa: S311 - spreads retries in time, guards nothing
         self._accepting = GroupCommit(self._accept_all, limit=GROUP_LIMIT)
-        self._recording = GroupCommit(self._record_all, limit=GROUP_LIMIT)
+        self._recording = GroupCommit(self._record_all, limit=RECORD_LIMIT, apart_s=RECORDS_APART_S)
 
     @property
     def database(self) -> Database:
@@ -183,6 +185,26 @@ class Store:
             )
             await ring(connection, taken.ring, now_ms=to_ms(now))
         return taken.claims
+
+    async def claim_heard(
+        self, group: str, *, limit: int, owner: str, now: datetime, under_way: Mapping[str, int] | None = None
+    ) -> tuple[int, tuple[Claim, ...]]:
+        """Hear up to ``limit`` hints of the stream in this database for a group, claim as ``claim`` does, and pass on.
+
+        All in one transaction: either the deliveries are claimed and their hints are done with, or neither. Returns how
+        many hints were heard, too. Members of a group hear one after the other, each something else.
+        """
+        async with self._database.write() as connection:
+            await hearing.lock_position(connection, group)
+            heard = await hearing.hear(connection, group, limit=limit)
+            if not heard.ids:
+                return 0, ()
+            taken = await take(
+                connection, heard.ids, owner=owner, now=now, until_ms=to_ms(now + CLAIM_TTL), room=under_way or {}
+            )
+            await hearing.pass_by(connection, group, heard.number)
+            await ring(connection, taken.ring, now_ms=to_ms(now))
+        return len(heard.ids), taken.claims
 
     async def renew(self, claims: Collection[Claim], *, now: datetime) -> frozenset[str]:
         """Let the claims hold for another CLAIM_TTL; return the delivery ids of those that still hold."""

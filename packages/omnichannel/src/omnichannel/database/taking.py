@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, bindparam, case, func, insert, or_, select, text, update
+from sqlalchemy import BigInteger, Row, and_, bindparam, case, func, insert, literal, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.aftermath import settle
+from omnichannel.database.batches import INTEGER, TEXT, among, as_rows, rows_of
 from omnichannel.database.quotas import keep_used, lock_used, next_day
 from omnichannel.database.resource_tables import (
     attachment,
@@ -146,7 +147,7 @@ async def _lock(connection: AsyncConnection, ids: Collection[str]) -> Sequence[R
         .join(message, message.c.id == delivery.c.message_id)
         .outerjoin(message_variant, own)
         .outerjoin(suppression, stopped)
-        .where(delivery.c.id.in_(ids), delivery.c.status == DeliveryStatus.QUEUED.value)
+        .where(among(delivery.c.id, ids), delivery.c.status == DeliveryStatus.QUEUED.value)
         .order_by(delivery.c.id)
         .with_for_update(of=delivery)
     )
@@ -173,7 +174,7 @@ async def _behind(connection: AsyncConnection, ids: Sequence[str]) -> frozenset[
         )
         .exists()
     )
-    found = await connection.execute(select(delivery.c.id).where(delivery.c.id.in_(ids), blocking))
+    found = await connection.execute(select(delivery.c.id).where(among(delivery.c.id, ids), blocking))
     return frozenset(found.scalars())
 
 
@@ -217,7 +218,7 @@ async def _claim(
         return ()
     statement = (
         update(delivery)
-        .where(delivery.c.id.in_([row.id for row in rows]))
+        .where(among(delivery.c.id, [row.id for row in rows]))
         .values(
             status=DeliveryStatus.SENDING.value,
             epoch=delivery.c.epoch + 1,
@@ -229,19 +230,11 @@ async def _claim(
         )
     )
     await connection.execute(statement)
-    await connection.execute(
-        insert(attempt),
-        [
-            {
-                "delivery_id": row.id,
-                "number": row.attempts + 1,
-                "epoch": row.epoch + 1,
-                "owner": owner,
-                "started_at": now_ms,
-            }
-            for row in rows
-        ],
-    )
+    given = rows_of(connection, delivery_id=TEXT, number=INTEGER, epoch=INTEGER)
+    started = select(given, literal(owner).label("owner"), literal(now_ms, BigInteger()).label("started_at"))
+    begun = insert(attempt).from_select(list(started.selected_columns.keys()), started)
+    values = [{"delivery_id": row.id, "number": row.attempts + 1, "epoch": row.epoch + 1} for row in rows]
+    await connection.execute(begun, as_rows(values))
     files = await _attachments(connection, {row.message_id for row in rows if row.attached})
     return tuple(
         Claim(
@@ -273,7 +266,7 @@ async def _attachments(
     statement = (
         select(message_attachment.c.message_id, attachment.c.name, attachment.c.media_type, attachment.c.content)
         .join(attachment, attachment.c.id == message_attachment.c.attachment_id)
-        .where(message_attachment.c.message_id.in_(message_ids))
+        .where(among(message_attachment.c.message_id, message_ids))
         .order_by(message_attachment.c.message_id, message_attachment.c.position)
     )
     found: defaultdict[str, tuple[AttachmentRef, ...]] = defaultdict(tuple)

@@ -12,7 +12,7 @@ from omnichannel.database import CLAIM_TTL, DatabaseUnavailable, Store
 from omnichannel.database.schedules import Schedules
 from omnichannel.serving.health import Pulse
 from omnichannel.serving.metrics import DISPATCHED, OCCURRENCES, SWEPT
-from omnichannel.serving.pauses import pause
+from omnichannel.serving.pauses import pause, pause_for_either
 
 __all__ = ["Dispatcher"]
 
@@ -65,7 +65,7 @@ class Dispatcher:
                 await pause(stop, TROUBLE_PAUSE_S)
             else:
                 if wait_s > 0:
-                    await _pause_unless(stop, self._bell, wait_s)
+                    await pause_for_either(stop, self._bell, wait_s)
 
     async def _until_next(self) -> float:
         """Return the seconds until something is due, or until it is time to look again anyway; 0: at once."""
@@ -98,14 +98,3 @@ class Dispatcher:
             SWEPT.labels(what).inc(count)
         if any(counts.values()):
             log.warning("deliveries.swept", **counts)
-
-
-async def _pause_unless(stop: asyncio.Event, bell: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until one of the events is set."""
-    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(bell.wait())]
-    try:
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for each in waiting:
-            each.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)

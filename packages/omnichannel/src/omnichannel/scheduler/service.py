@@ -3,31 +3,24 @@
 import asyncio
 from datetime import timedelta
 
-import structlog
 from starlette.applications import Starlette
 
 from omnichannel.channels.kinds import kinds
-from omnichannel.database import DatabaseUnavailable
-from omnichannel.database.alarm import alarm_bell
+from omnichannel.database.alarm import DUE
 from omnichannel.database.retention import Retention
 from omnichannel.database.schedules import Schedules
 from omnichannel.scheduler.dispatcher import Dispatcher
 from omnichannel.scheduler.housekeeping import Housekeeping, archive_in
 from omnichannel.serving.backing import Backing, open_backing
+from omnichannel.serving.bells import keep_listening
 from omnichannel.serving.depths import DepthGauges
 from omnichannel.serving.health import Health, Pulse
 from omnichannel.serving.metrics import metrics_routes
-from omnichannel.serving.pauses import pause
 from omnichannel.serving.requests import BoundedBody
 from omnichannel.serving.server import listen, serve, stop_requested
 from omnichannel.settings import Settings
 
 __all__ = ["run"]
-
-LISTEN_AGAIN_S = 1.0
-LISTENED_S = 300.0  # a connection that broke is silent: listen anew now and then
-
-log = structlog.get_logger()
 
 
 async def run(settings: Settings) -> None:
@@ -67,19 +60,6 @@ async def _work(backing: Backing, health: Health, pulse: Pulse, settings: Settin
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(clock.keep(stop), name="clock")
-        tasks.create_task(_listen(backing, bell, stop), name="listen")
+        tasks.create_task(keep_listening(backing.database, bell, stop, channel=DUE), name="listen")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         await dispatcher.run(stop)
-
-
-async def _listen(backing: Backing, bell: asyncio.Event, stop: asyncio.Event) -> None:
-    """Pass announcements on to the dispatcher. Without them it finds everything at its next look."""
-    while backing.database.announces and not stop.is_set():
-        try:
-            async with asyncio.timeout(LISTENED_S), alarm_bell(backing.database, bell):
-                await stop.wait()
-        except TimeoutError:
-            continue
-        except DatabaseUnavailable as exc:
-            log.warning("scheduler.deaf", error=str(exc))
-            await pause(stop, LISTEN_AGAIN_S)

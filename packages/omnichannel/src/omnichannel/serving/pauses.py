@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-__all__ = ["done_before", "pause"]
+__all__ = ["done_before", "pause", "pause_for_either"]
 
 
 async def pause(unless: asyncio.Event, seconds: float) -> None:
@@ -14,6 +14,19 @@ async def pause(unless: asyncio.Event, seconds: float) -> None:
             await unless.wait()
     except TimeoutError:
         return
+
+
+async def pause_for_either(stop: asyncio.Event, bell: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until one of the events is set."""
+    if stop.is_set() or bell.is_set():
+        return
+    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(bell.wait())]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def done_before(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:

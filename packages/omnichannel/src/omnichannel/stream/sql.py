@@ -16,8 +16,9 @@ from functools import partial
 from typing import Final
 
 import structlog
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete
 
+from omnichannel.database import hearing
 from omnichannel.database.doorbell import ring
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import DatabaseUnavailable
@@ -51,6 +52,11 @@ class SqlStream:
         self._trimming: Task[None] | None = None
         self._seen: dict[str, float] = {}  # by group: when it last said that it is there, in monotonic seconds
 
+    @property
+    def database(self) -> Database:
+        """The database that the stream is in."""
+        return self._database
+
     async def start(self) -> None:
         """Begin to trim, where there is somebody to wait for that."""
         if self._tasks is not None:
@@ -75,35 +81,26 @@ class SqlStream:
     async def hints(self, group: str, *, limit: int) -> Hints:
         """Return the hints after the group's position. A new group starts with the oldest hint that is still there."""
         with _unavailable():
-            if time.monotonic() - self._seen.get(group, float("-inf")) >= SEEN_EVERY_S:
-                await self._join(group)
-            since = select(stream_position.c.number).where(stream_position.c.consumer_group == group).scalar_subquery()
-            after = (
-                select(stream_hint.c.number, stream_hint.c.delivery_id)
-                .where(stream_hint.c.number > since)
-                .order_by(stream_hint.c.number)
-                .limit(limit)
-            )
+            await self._be_seen(group)
             async with self._database.read() as connection:
-                rows = (await connection.execute(after)).all()
-        heard = tuple(dict.fromkeys(row.delivery_id for row in rows))
-        return Hints(heard, Position(group, str(rows[-1].number if rows else 0)))
+                heard = await hearing.hear(connection, group, limit=limit)
+        return Hints(heard.ids, Position(group, str(heard.number)))
 
     async def commit(self, position: Position) -> None:
         """Move the group's position forward, and delete what no group still has to hear."""
         number = int(position.token)
         if not number:
             return
-        forward = (
-            update(stream_position)
-            .where(stream_position.c.consumer_group == position.group, stream_position.c.number < number)
-            .values(number=number)
-        )
-        passed = select(func.min(stream_position.c.number)).scalar_subquery()
         with _unavailable():
             async with self._database.write() as connection:
-                if (await connection.execute(forward)).rowcount:
-                    await connection.execute(delete(stream_hint).where(stream_hint.c.number <= passed))
+                await hearing.pass_by(connection, position.group, number)
+
+    async def waiting(self, group: str) -> bool:
+        """Return whether a hint waits for the group. Nothing is locked."""
+        with _unavailable():
+            await self._be_seen(group)
+            async with self._database.read() as connection:
+                return await hearing.anything(connection, group)
 
     async def trim(self) -> int:
         """Delete hints past the retention and groups that have gone; return how many hints nobody had heard in time."""
@@ -126,15 +123,12 @@ class SqlStream:
                 if trimmed:
                     log.warning("stream.trimmed", hints=trimmed)
 
-    async def _join(self, group: str) -> None:
-        """Say that the group is there; a new one gets its position. Hints are kept until it has dealt with them."""
-        seen = text(
-            "INSERT INTO stream_position (consumer_group, number, heard_at) VALUES (:group, 0, :now)"
-            " ON CONFLICT (consumer_group) DO UPDATE SET heard_at = :now"
-        )
-        async with self._database.write() as connection:
-            await connection.execute(seen, {"group": group, "now": to_ms(self._clock())})
-        self._seen[group] = time.monotonic()
+    async def _be_seen(self, group: str) -> None:
+        """Say now and then that the group is there."""
+        if time.monotonic() - self._seen.get(group, float("-inf")) >= SEEN_EVERY_S:
+            async with self._database.write() as connection:
+                await hearing.join(connection, group, now_ms=to_ms(self._clock()))
+            self._seen[group] = time.monotonic()
 
 
 @asynccontextmanager

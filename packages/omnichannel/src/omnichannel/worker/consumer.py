@@ -1,7 +1,7 @@
 """The consumer: from hints on the stream to outcomes in the store.
 
-It asks the stream for no more than it has room for, claims what it hears, and only then lets the stream move on. It
-renews what it holds until the outcome is recorded, so that a claim lapses only when its worker has died.
+It takes no more than it has room to send. What it claims it renews until the outcome is recorded, so that a claim
+lapses only when its worker has died. Outcomes are written many at a time; meanwhile the room is free for others.
 """
 
 import asyncio
@@ -19,17 +19,19 @@ from omnichannel.database import DatabaseUnavailable, Store
 from omnichannel.database.store import CLAIM_TTL
 from omnichannel.messages.model import Claim
 from omnichannel.messages.outcome import LostAnswer, Outcome
-from omnichannel.serving.backing import WORKERS
 from omnichannel.serving.health import Pulse
 from omnichannel.serving.metrics import DELIVERIES, DUE_LAG, IN_FLIGHT, SEND_SECONDS
-from omnichannel.serving.pauses import pause
+from omnichannel.serving.pauses import pause, pause_for_either
 from omnichannel.stream.protocol import Stream, StreamUnavailable
+from omnichannel.worker.taking import taking
 
 __all__ = ["Consumer"]
 
 IDLE_AT_LEAST_S: Final = 0.02  # between two looks at a silent stream ...
-IDLE_AT_MOST_S: Final = 0.1  # ... growing to this: it bounds what an idle worker adds to a delivery's way
+IDLE_AT_MOST_S: Final = 0.1  # ... growing to this: what an idle worker adds to a delivery's way if no bell rings
 FULL_PAUSE_S: Final = 1.0  # at most, until one of those in flight is done
+LINGER_S: Final = 0.02  # at most, until there is room for a batch worth a transaction
+UNRECORDED: Final = 4  # as many outcomes wait to be written, at most, as this many times the concurrency
 RENEW_EVERY_S: Final = CLAIM_TTL.total_seconds() / 3
 TROUBLE_PAUSE_S: Final = 1.0  # before the database or the stream is asked again
 SEND_TIMEOUT_S: Final = 300.0  # a net under the channels' own bounds
@@ -38,7 +40,11 @@ log = structlog.get_logger()
 
 
 class Consumer:
-    """Delivers up to ``concurrency`` claims at once, as ``owner``. ``clock`` gives the present time in UTC."""
+    """Delivers up to ``concurrency`` claims at once, as ``owner``. ``clock`` gives the present time in UTC.
+
+    ``bell`` is set by whoever knows that something has rung; without it an idle consumer looks after
+    ``idle_at_least_s``, and then ever more seldom.
+    """
 
     def __init__(
         self,
@@ -51,11 +57,17 @@ class Consumer:
         drain_s: float,
         pulse: Pulse,
         clock: Callable[[], datetime],
+        bell: asyncio.Event | None = None,
+        idle_at_least_s: float = IDLE_AT_LEAST_S,
     ) -> None:
-        self._store, self._stream, self._channels = store, stream, channels
-        self._owner, self._concurrency, self._drain_s = owner, concurrency, drain_s
+        self._store, self._channels = store, channels
+        self._taking = taking(store, stream, owner=owner, clock=clock)
+        self._concurrency, self._drain_s = concurrency, drain_s
         self._pulse, self._clock = pulse, clock
-        self._held: set[Claim] = set()  # claimed, and not recorded yet
+        self._bell, self._idle_s = bell or asyncio.Event(), idle_at_least_s
+        self._batch = max(1, concurrency // 2)  # claims that are worth a transaction, while more is to be had
+        self._held: dict[str, Claim] = {}  # by delivery id: claimed, and not recorded yet
+        self._sending: Counter[str] = Counter()  # of those, by account: under way
         self._deadlines: set[asyncio.Timeout] = set()  # of the sends in progress
         self._landed = asyncio.Event()
         self._drained = False
@@ -74,38 +86,43 @@ class Consumer:
             renewing.cancel()
 
     async def _take_until(self, stop: asyncio.Event, sends: TaskGroup) -> None:
-        idle_s = IDLE_AT_LEAST_S
+        idle_s = self._idle_s
         while not stop.is_set():
             self._pulse.beat(now=time.monotonic())
+            self._bell.clear()
             try:
+                if not await self._room() or stop.is_set():
+                    continue
                 heard = await self._take(sends)
             except (DatabaseUnavailable, StreamUnavailable) as exc:
                 log.warning("worker.trouble", error=str(exc))
                 await pause(stop, TROUBLE_PAUSE_S)
                 continue
             if heard:
-                idle_s = IDLE_AT_LEAST_S
-            elif len(self._held) >= self._concurrency:
-                self._landed.clear()
-                await pause(self._landed, FULL_PAUSE_S)
+                idle_s = self._idle_s
             else:
-                await pause(stop, idle_s)
-                idle_s = min(idle_s * 1.5, IDLE_AT_MOST_S)
+                await pause_for_either(stop, self._bell, idle_s)
+                idle_s = max(self._idle_s, min(idle_s * 1.5, IDLE_AT_MOST_S))
+
+    async def _room(self) -> int:
+        """Return how much may be taken; wait for a little more where that is less than a batch, longer for any."""
+        if self._free() < self._batch:
+            self._landed.clear()
+            await pause(self._landed, LINGER_S if self._free() else FULL_PAUSE_S)
+        return self._free()
+
+    def _free(self) -> int:
+        sending, unrecorded = self._sending.total(), len(self._held)
+        return max(0, min(self._concurrency - sending, self._concurrency * UNRECORDED - unrecorded))
 
     async def _take(self, sends: TaskGroup) -> int:
         """Take what there is room for, and return how many hints were heard."""
-        room = self._concurrency - len(self._held)
-        if room <= 0:
-            return 0
-        hints = await self._stream.hints(WORKERS, limit=room)
-        if not hints.ids:
-            return 0
-        under_way = Counter(claim.via for claim in self._held)
-        for claim in await self._store.claim(hints.ids, owner=self._owner, now=self._clock(), under_way=under_way):
-            self._held.add(claim)
+        heard, claims = await self._taking.take(self._free(), under_way=self._sending)
+        for claim in claims:
+            self._held[claim.delivery_id] = claim
+            self._sending[claim.via] += 1
             sends.create_task(self._deliver(claim), name=f"deliver {claim.delivery_id}")
-        await self._stream.commit(hints.position)
-        return len(hints.ids)
+        return heard
 
     async def _deliver(self, claim: Claim) -> None:
         channel = claim.channel.value
@@ -113,8 +130,11 @@ class Consumer:
         if claim.due_at is not None and claim.attempt == 1:
             DUE_LAG.labels(channel).observe(max(0.0, (self._clock() - claim.due_at).total_seconds()))
         try:
-            with IN_FLIGHT.labels(channel).track_inprogress():
-                outcome = await self._send(claim)
+            try:
+                with IN_FLIGHT.labels(channel).track_inprogress():
+                    outcome = await self._send(claim)
+            finally:
+                self._land(claim.via)
             SEND_SECONDS.labels(channel).observe(time.monotonic() - started)
             DELIVERIES.labels(channel, type(outcome).__name__).inc()
             log.info(
@@ -130,7 +150,16 @@ class Consumer:
             )
             await self._record(claim, outcome)
         finally:
-            self._held.discard(claim)
+            if self._held.get(claim.delivery_id) is claim:
+                del self._held[claim.delivery_id]
+            self._ring_if_worth()
+
+    def _land(self, account: str) -> None:
+        self._sending[account] -= 1
+        self._ring_if_worth()
+
+    def _ring_if_worth(self) -> None:
+        if self._free() >= self._batch:
             self._landed.set()
 
     async def _send(self, claim: Claim) -> Outcome:
@@ -167,7 +196,7 @@ class Consumer:
             if not self._held:
                 continue
             try:
-                await self._store.renew(frozenset(self._held), now=self._clock())
+                await self._store.renew(tuple(self._held.values()), now=self._clock())
             except DatabaseUnavailable as exc:
                 log.warning("worker.trouble", error=str(exc))
 

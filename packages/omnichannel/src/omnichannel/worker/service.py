@@ -13,15 +13,18 @@ from starlette.types import ASGIApp
 from omnichannel.channels import configured_channels, configured_webhook
 from omnichannel.channels.credentials import Credentials
 from omnichannel.database.accounts import Accounts
+from omnichannel.database.doorbell import HINTS
 from omnichannel.database.endpoints import Endpoints
 from omnichannel.database.sealing import Seal
 from omnichannel.serving.backing import Backing, open_backing
+from omnichannel.serving.bells import keep_listening
 from omnichannel.serving.health import Health
 from omnichannel.serving.metrics import metrics_routes
 from omnichannel.serving.refusals import add_refusals
 from omnichannel.serving.requests import BoundedBody, RequestLog
 from omnichannel.serving.server import listen, serve, stop_requested
 from omnichannel.settings import Settings
+from omnichannel.stream.sql import SqlStream
 from omnichannel.worker.consumer import Consumer
 from omnichannel.worker.events import EventSender
 
@@ -64,7 +67,7 @@ async def run(settings: Settings) -> None:
         backing = await stack.enter_async_context(open_backing(settings))
         channels = configured_channels(settings, book=Accounts(backing.database))
         stack.push_async_callback(channels.close)
-        health = backing.health()
+        health, bell = backing.health(), asyncio.Event()
         consumer = Consumer(
             backing.store,
             backing.stream,
@@ -74,6 +77,7 @@ async def run(settings: Settings) -> None:
             drain_s=settings.omnichannel_drain_s,
             pulse=health.watch("consumer"),
             clock=backing.clock.now,
+            bell=bell,
         )
         poster = configured_webhook(settings)
         stack.push_async_callback(poster.close)
@@ -81,16 +85,23 @@ async def run(settings: Settings) -> None:
         events = EventSender(endpoints, poster, pulse=health.watch("events"), clock=backing.clock.now)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(build(health), listener, stop=stop), name="http")
-            tasks.create_task(_consume(backing, health, consumer, events, stop), name="consume")
+            tasks.create_task(_consume(backing, health, consumer, events, bell, stop), name="consume")
             await stop.wait()
             health.draining()
 
 
 async def _consume(
-    backing: Backing, health: Health, consumer: Consumer, events: EventSender, stop: asyncio.Event
+    backing: Backing,
+    health: Health,
+    consumer: Consumer,
+    events: EventSender,
+    bell: asyncio.Event,
+    stop: asyncio.Event,
 ) -> None:
     await backing.prepare(health, stop=stop)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(backing.clock.keep(stop), name="clock")
+        if isinstance(backing.stream, SqlStream):  # a stream elsewhere rings nobody through the database
+            tasks.create_task(keep_listening(backing.database, bell, stop, channel=HINTS), name="listen")
         tasks.create_task(consumer.run(stop), name="consumer")
         tasks.create_task(events.run(stop), name="events")

@@ -80,3 +80,16 @@ async def test_a_cancelled_call_leaves_the_others_their_results() -> None:
     await asyncio.wait([tasks[0], later[0]])
     assert tasks[0].cancelled()
     assert later[0].cancelled()
+
+
+async def test_transactions_that_are_kept_apart_hold_what_came_between() -> None:
+    disk = Disk()
+    disk.go.set()
+    commit = GroupCommit(disk.write, limit=4, apart_s=3600)
+    assert await commit.submit(1) == 2  # the first after a silence does not wait
+    tasks = await submit_all(commit, [2, 3])
+    await asyncio.sleep(0)
+    assert disk.transactions == [[1]]
+    tasks += await submit_all(commit, [4, 5])  # as many as a transaction holds: it is written now
+    assert await asyncio.gather(*tasks) == [4, 6, 8, 10]
+    assert disk.transactions == [[1], [2, 3, 4, 5]]
