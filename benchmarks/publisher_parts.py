@@ -193,7 +193,7 @@ def _wait_until_ready(url: str, log: Path) -> None:
 
 
 def add_pending(database: str, count: int, *, due_ms: int) -> None:
-    """Add messages of one delivery each that wait until then, by one statement past the api: its tables are there."""
+    """Add messages of one delivery each that wait until then, past the api; the tables are there."""
     if not count:
         return
     postgresql = database.startswith("postgresql")
@@ -208,7 +208,7 @@ def add_pending(database: str, count: int, *, due_ms: int) -> None:
         f" 'http://127.0.0.1:9/', 'scheduled', 0, {due_ms}, 0 FROM {numbers} AS numbers",
     ]
     if postgresql:
-        _run_on_postgresql(database, [*filled, "ANALYZE"])
+        _run_on_postgresql(database, [*filled, "VACUUM ANALYZE", "CHECKPOINT"])
         return
     with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), timeout=60)) as connection:
         for each in filled:

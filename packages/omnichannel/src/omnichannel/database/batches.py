@@ -6,7 +6,7 @@ kept. Here a set of ids is one parameter, an array on PostgreSQL and JSON on SQL
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 from sqlalchemy import (
@@ -60,6 +60,10 @@ class _Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
     name = "among"
+
+    def self_group(self, against: object = None) -> Self:
+        """Stand as a condition by itself: ``… = 1``, as SQLite is told otherwise, would keep it from its indexes."""
+        return self
 
 
 @compiles(_Among)

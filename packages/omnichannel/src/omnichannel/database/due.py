@@ -5,25 +5,36 @@ Each statement locks what it finds and passes over what another scheduler has lo
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from omnichannel.database.rows import from_ms
+from omnichannel.database.resource_tables import ACTIVE_SCHEDULE, schedule
+from omnichannel.database.rows import from_ms, from_optional_ms
 from omnichannel.database.stream_tables import stream_shard
 from omnichannel.database.tables import EXPIRING, QUEUED, SENDING, WAITING, delivery, stream_hint
 from omnichannel.messages.model import Channel, DeliveryStatus, via
 from omnichannel.messages.verdict import Attempt
 
 __all__ = [
+    "Agenda",
     "Lapsed",
     "QueuedNow",
     "expire_overdue",
     "lock_lapsed",
-    "next_due_ms",
     "queue_due",
     "queue_unheard",
+    "read_agenda",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Agenda:
+    """When the next delivery and the next occurrence of a schedule are due; None: there is none."""
+
+    delivery: datetime | None
+    occurrence: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +74,12 @@ async def queue_due(connection: AsyncConnection, *, now_ms: int, limit: int) -> 
     return [QueuedNow(row.id, row.message_id) for row in queued]
 
 
-async def next_due_ms(connection: AsyncConnection) -> int | None:
-    """Return when the next delivery is due; None: none waits."""
-    found: int | None = (await connection.execute(select(func.min(delivery.c.due_at)).where(WAITING))).scalar_one()
-    return found
+async def read_agenda(connection: AsyncConnection) -> Agenda:
+    """Return what is due next."""
+    delivery_ms = select(func.min(delivery.c.due_at)).where(WAITING).scalar_subquery()
+    occurrence_ms = select(func.min(schedule.c.next_at)).where(ACTIVE_SCHEDULE).scalar_subquery()
+    row = (await connection.execute(select(delivery_ms.label("delivery"), occurrence_ms.label("occurrence")))).one()
+    return Agenda(from_optional_ms(row.delivery), from_optional_ms(row.occurrence))
 
 
 async def expire_overdue(connection: AsyncConnection, *, now_ms: int, limit: int) -> list[str]:

@@ -29,6 +29,10 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # What only reads needs no transaction on PostgreSQL: each statement sees what was committed before it anyway.
+        self._reading = engine
+        if engine.dialect.name == "postgresql":
+            self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer. Those of one process queue here, in order, instead of polling for the lock of the file.
         self._pen = asyncio.Lock() if engine.dialect.name == "sqlite" else None
 
@@ -102,9 +106,9 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Hand out a connection in a transaction that only reads."""
+        """Hand out a connection that only reads: statement by statement on PostgreSQL, all of one state on SQLite."""
         with _foreign_errors():
-            async with self._engine.connect() as connection, connection.begin():
+            async with self._reading.connect() as connection, connection.begin():
                 yield connection
 
     @asynccontextmanager
@@ -155,6 +159,7 @@ def _open_postgresql(url: URL) -> AsyncEngine:
     return create_async_engine(
         url.set(drivername="postgresql+asyncpg", query=query),
         connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
+        pool_use_lifo=True,  # what one connection has prepared, the next transaction finds
     )
 
 

@@ -19,7 +19,7 @@ from omnichannel.database.tables import delivery, message, message_variant
 from omnichannel.messages.lifecycle import message_status
 from omnichannel.messages.model import Channel, DeliveryStatus, Message, MessageStatus
 
-__all__ = ["MessageFilter", "find_message", "insert_messages", "list_messages", "update_statuses"]
+__all__ = ["MessageFilter", "find_message", "insert_messages", "list_messages", "note_progress", "update_statuses"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +177,24 @@ async def _with_their_own(connection: AsyncConnection, rows: Sequence[Row[Any]])
 async def _by_message(connection: AsyncConnection, statement: Select[Any]) -> dict[str, list[Row[Any]]]:
     found = (await connection.execute(statement)).all()
     return {message_id: list(each) for message_id, each in groupby(found, key=lambda row: row.message_id)}
+
+
+async def note_progress(connection: AsyncConnection, message_ids: Collection[str]) -> None:
+    """Note that messages are under way, of which this transaction has queued a delivery: no count is needed for that.
+
+    They are locked in order of id, and after the deliveries, as ``update_statuses`` does.
+    """
+    if not message_ids:
+        return
+    status = message_status({DeliveryStatus.QUEUED: 1}).value
+    other = (
+        select(message.c.id)
+        .where(among(message.c.id, message_ids), message.c.status != status)
+        .order_by(message.c.id)
+        .with_for_update()
+    )
+    statement = update(message).where(message.c.id.in_(select(other.cte("other").c.id))).values(status=status)
+    await connection.execute(statement)
 
 
 async def update_statuses(connection: AsyncConnection, message_ids: Collection[str]) -> dict[str, MessageStatus]:

@@ -18,12 +18,13 @@ from omnichannel.database import hearing, message_rows, suppressions
 from omnichannel.database.aftermath import settle
 from omnichannel.database.alarm import wake_scheduler
 from omnichannel.database.doorbell import ring, room
+from omnichannel.database.due import Agenda
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import InvalidCursor, KeyReused
 from omnichannel.database.group_commit import GroupCommit
 from omnichannel.database.idempotency import IdempotencyKey, KeptAnswer, KeysUnderWay, keep_answers
 from omnichannel.database.message_rows import MessageFilter
-from omnichannel.database.rows import from_optional_ms, to_ms
+from omnichannel.database.rows import to_ms
 from omnichannel.database.taking import read_limits, take
 from omnichannel.messages.acceptance import accept
 from omnichannel.messages.ids import OrderedIds, is_id
@@ -159,14 +160,14 @@ class Store:
             limit = min(limit, await room(connection))
             queued = await due_rows.queue_due(connection, now_ms=to_ms(now), limit=limit)
             ids = tuple(each.delivery_id for each in queued)
-            await message_rows.update_statuses(connection, {each.message_id for each in queued})
+            await message_rows.note_progress(connection, {each.message_id for each in queued})
             await ring(connection, ids, now_ms=to_ms(now))
         return ids
 
-    async def next_due(self) -> datetime | None:
-        """Return when the next delivery that waits is due; None: none waits."""
+    async def agenda(self) -> Agenda:
+        """Return when something is due next. Nothing is locked."""
         async with self._database.read() as connection:
-            return from_optional_ms(await due_rows.next_due_ms(connection))
+            return await due_rows.read_agenda(connection)
 
     async def claim(
         self, ids: Collection[str], *, owner: str, now: datetime, under_way: Mapping[str, int] | None = None

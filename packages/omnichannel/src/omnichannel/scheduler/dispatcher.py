@@ -19,6 +19,7 @@ __all__ = ["Dispatcher"]
 BATCH: Final = 500  # deliveries in one transaction
 SCHEDULES: Final = 20  # in one transaction
 SWEEP_EVERY_S: Final = 1.0
+APART_S: Final = 0.02  # from one batch that was not full to the next: what comes due one by one is queued together
 TROUBLE_PAUSE_S: Final = 1.0  # before the database is asked again
 SETTLED_S: Final = CLAIM_TTL.total_seconds()  # by then whoever holds a claim has renewed it by a clock that jumped
 
@@ -55,41 +56,47 @@ class Dispatcher:
             self._pulse.beat(now=now)
             self._bell.clear()
             try:
-                await self._dispatch()
+                dispatched, wait_s = await self._look()
                 if now - self._swept_at >= SWEEP_EVERY_S and not self._jumped(SETTLED_S):
                     await self._sweep()
                     self._swept_at = now
-                wait_s = await self._until_next()
             except DatabaseUnavailable as exc:
                 log.warning("scheduler.trouble", error=str(exc))
                 await pause(stop, TROUBLE_PAUSE_S)
             else:
-                if wait_s > 0:
+                if dispatched:
+                    await pause(stop, wait_s)
+                else:
                     await pause_for_either(stop, self._bell, wait_s)
 
-    async def _until_next(self) -> float:
-        """Return the seconds until something is due, or until it is time to look again anyway; 0: at once."""
-        known = [each for each in (await self._store.next_due(), await self._schedules.next_due()) if each is not None]
-        if not known:
-            return self._poll_s
-        return min(self._poll_s, max(0.0, (min(known) - self._clock()).total_seconds()))
+    async def _look(self) -> tuple[bool, float]:
+        """Do what is due, a batch of it; return whether there was any, and the seconds until the next look.
 
-    async def _dispatch(self) -> None:
-        """Dispatch a batch of what is due. Nothing is locked while nothing is."""
-        due = await self._schedules.next_due()
-        if due is not None and due <= self._clock():
-            fired = await self._schedules.fire_due(now=self._clock(), limit=SCHEDULES)
-            OCCURRENCES.labels("sent").inc(len(fired.messages))
-            OCCURRENCES.labels("skipped").inc(fired.skipped)
-            log.info("schedules.fired", schedules=fired.schedules, messages=len(fired.messages), skipped=fired.skipped)
-        due = await self._store.next_due()
-        if due is not None and due <= self._clock():
+        Nothing is locked while nothing is due.
+        """
+        agenda = await self._store.agenda()
+        fired = agenda.occurrence is not None and agenda.occurrence <= self._clock()
+        if fired:
+            await self._fire()
+        if agenda.delivery is not None and agenda.delivery <= self._clock():
             ids = await self._store.dispatch_due(now=self._clock(), limit=BATCH)
             DISPATCHED.inc(len(ids))
-            if ids:
-                log.info("deliveries.dispatched", count=len(ids))
-            else:  # others have them, or the stream is full: give way instead of asking again at once
-                await asyncio.sleep(self._poll_s)
+            if not ids:  # others have them, or the stream is full: give way instead of asking again at once
+                return True, self._poll_s
+            log.info("deliveries.dispatched", count=len(ids))
+            return True, 0.0 if len(ids) == BATCH else APART_S
+        if fired:
+            return True, 0.0
+        known = [each for each in (agenda.delivery, agenda.occurrence) if each is not None]
+        if not known:
+            return False, self._poll_s
+        return False, min(self._poll_s, max(0.0, (min(known) - self._clock()).total_seconds()))
+
+    async def _fire(self) -> None:
+        fired = await self._schedules.fire_due(now=self._clock(), limit=SCHEDULES)
+        OCCURRENCES.labels("sent").inc(len(fired.messages))
+        OCCURRENCES.labels("skipped").inc(fired.skipped)
+        log.info("schedules.fired", schedules=fired.schedules, messages=len(fired.messages), skipped=fired.skipped)
 
     async def _sweep(self) -> None:
         swept = await self._store.sweep(now=self._clock())

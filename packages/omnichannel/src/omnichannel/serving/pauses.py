@@ -9,6 +9,9 @@ __all__ = ["done_before", "pause", "pause_for_either"]
 
 async def pause(unless: asyncio.Event, seconds: float) -> None:
     """Wait so long, or until the event is set."""
+    if seconds <= 0:  # others go on meanwhile
+        await asyncio.sleep(0)
+        return
     try:
         async with asyncio.timeout(seconds):
             await unless.wait()
