@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from omnichannel.database import Store
-from omnichannel.messages.model import Channel, Claim
+from omnichannel.messages.model import Claim
 from omnichannel.serving.backing import WORKERS
 from omnichannel.stream.protocol import Stream
 from omnichannel.stream.sql import SqlStream
