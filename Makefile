@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 BIN := .venv/bin
 PACKAGES := packages/waypost-client packages/waypost packages/omnichannel
 EDITABLE := $(addprefix --editable ,$(PACKAGES))
+PEERS := knot nsd bind9 dnsmasq-base pdns-server pdns-backend-bind haproxy etcd-server redis-server postgresql gcc libc6-dev
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 
 .DEFAULT_GOAL := help
@@ -29,10 +30,11 @@ lint: .venv/dev ## Check style and types: ruff, mypy --strict.
 	$(BIN)/mypy
 
 bench: .venv/dev ## Measure, side by side, what the documentation gives figures for.
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ROWS)
 
+# RUNLEVEL=1 keeps the packages from starting their services: each peer is started by the benchmark, on a port of its own.
 bench-peers: .venv/python ## Install what make bench measures against, from Debian and PyPI (asks for root).
-	$(if $(filter 0,$(shell id -u)),,sudo) apt-get install --yes --no-install-recommends knot nsd dnsmasq-base haproxy redis-server
+	$(if $(filter 0,$(shell id -u)),,sudo) env RUNLEVEL=1 apt-get install --yes --no-install-recommends $(PEERS)
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip --disable-pip-version-check install "moto[server]" aiohttp celery procrastinate "psycopg[binary]" redis requests
 

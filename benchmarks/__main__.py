@@ -1,76 +1,111 @@
 """``make bench``: every row, side by side with what a user would pick instead.
 
-``python -m benchmarks [ROW …] [--rounds 3] [--seconds 4]``, with rows of: dns, discover, register, balancer, checks.
-Peers that are not installed are named with the line that installs them.
+``python -m benchmarks [ROW …] [--rounds 3] [--seconds 3] [--sizes 1000,10000] [--charts FOLDER]`` measures; the rows
+are those of ``ROWS`` below. Peers that are not installed are named with the line that installs them.
+``python -m benchmarks --write-docs`` measures nothing: it writes the tables of docs/performance.md and the pictures of
+docs/pictures anew from the files of the last runs.
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from benchmarks.balancer_rows import balancer_rows
-from benchmarks.dns_rows import dns_row
-from benchmarks.registry_rows import discover_row, register_row
-from benchmarks.report import RESULTS, machine, print_row, write_row
-from benchmarks.rounds import Row
+from benchmarks.check_rows import check_rows
+from benchmarks.dns_rows import dns_rows
+from benchmarks.failover_rows import failover_rows
+from benchmarks.growth import growth
+from benchmarks.pages import PAGE, PICTURES, write_page, write_pictures
+from benchmarks.registry_rows import discover_rows, register_rows, visible_rows
+from benchmarks.report import RESULTS, machine, print_curve, print_row, write_curve, write_row
+from benchmarks.rounds import Curve, Effort, Row
+from benchmarks.servers import off_the_servers_core
+
+Measure = Callable[[Path, Effort], Sequence[Row | Curve]]
 
 
-def _one(measure: Callable[..., Row]) -> Callable[..., list[Row]]:
-    def rows(folder: Path, *, rounds: int, seconds: float) -> list[Row]:
-        return [measure(folder, rounds=rounds, seconds=seconds)]
+def _pinned(measure: Measure) -> Measure:
+    """Have the load generated off the servers' core."""
+
+    def rows(folder: Path, effort: Effort) -> Sequence[Row | Curve]:
+        with off_the_servers_core():
+            return measure(folder, effort)
 
     return rows
 
 
-def _checks(folder: Path, *, rounds: int, seconds: float) -> list[Row]:
-    """Have the prober measured, which has no peer: its modules print what they found."""
-    notes: list[str] = []
-    for module, *options in (("benchmarks.checks", "--seconds", str(rounds * seconds)), ("benchmarks.check_delays",)):
-        command = [sys.executable, "-m", module, *options]
-        notes += subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    return [Row("checks", "a prober by itself, and beside DNS", (), notes=notes)]
-
-
-ROWS: Final[Mapping[str, Callable[..., list[Row]]]] = {
-    "dns": _one(dns_row),
-    "discover": _one(discover_row),
-    "register": _one(register_row),
-    "balancer": balancer_rows,
-    "checks": _checks,
+ROWS: Final[Mapping[str, Measure]] = {
+    "dns": _pinned(dns_rows),
+    "discover": _pinned(discover_rows),
+    "register": _pinned(register_rows),
+    "visible": _pinned(visible_rows),
+    "failover": _pinned(failover_rows),
+    "balancer": _pinned(balancer_rows),
+    "checks": check_rows,
+    "growth": _pinned(growth),
 }
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print, write and draw."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Waypost side by side.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each contender (default 3)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each round (default 4)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default 3)")
+    parser.add_argument(
+        "--sizes", type=_sizes, default=(), help="how many instances, as in 1000,10000 (default: the row's)"
+    )
     parser.add_argument(
         "--results", type=Path, default=RESULTS, help="folder of the files (default benchmarks/results)"
     )
+    parser.add_argument("--charts", type=Path, help="folder of the pictures (default: that of the files)")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="write docs/ anew from the files, and measure nothing"
+    )
+    parser.add_argument("--alone", action="store_true", help="measure Waypost without its peers, where a row can")
     options = parser.parse_args()
+    console = Console(width=140)
+    if options.write_docs:
+        for path in (write_page(options.results, PAGE), *write_pictures(options.results, options.charts or PICTURES)):
+            console.print(f"wrote {_short(path)}", highlight=False)
+        return
     unknown = sorted(set(options.rows) - set(ROWS))
     if unknown:
         parser.error(f"there is no row {', '.join(unknown)}; rows are {', '.join(ROWS)}")
-    console = Console(width=140)
+    effort = Effort(rounds=options.rounds, seconds=options.seconds, alone=options.alone, sizes=options.sizes)
+    measure(console, options.rows or list(ROWS), effort, options.results)
+    write_pictures(options.results, options.charts or options.results)
+
+
+def measure(console: Console, names: Sequence[str], effort: Effort, results: Path) -> None:
+    """Measure the rows of these names, and tell each as soon as it is known."""
     about = machine()
-    console.print(f"on {about['processor']}, {about['cores']} cores, {about['system']}, Python {about['python']}")
-    console.print(
-        f"{options.rounds} rounds of {options.seconds:g} s, in turn; medians, with least and most in brackets"
-    )
+    console.print(", ".join(f"{name} {value}" for name, value in about.items()), highlight=False)
+    console.print(f"{effort.rounds} rounds of {effort.seconds:g} s, in turn; medians, with least and most in brackets")
     with tempfile.TemporaryDirectory(prefix="waypost-bench-") as folder:
-        for name in options.rows or ROWS:
-            for row in ROWS[name](Path(folder) / name, rounds=options.rounds, seconds=options.seconds):
-                print_row(console, row)
-                path = write_row(row, options.results, rounds=options.rounds, seconds=options.seconds)
-                console.print(f"  {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+        Path(folder).chmod(0o755)  # PostgreSQL's own user has to get there
+        for name in names:
+            found = ROWS[name](Path(folder) / name, effort)
+            for each in found:
+                if isinstance(each, Row):
+                    print_row(console, each)
+                    path = write_row(each, results, rounds=effort.rounds, seconds=effort.seconds, about=about)
+                else:
+                    print_curve(console, each)
+                    path = write_curve(each, results, rounds=effort.rounds, seconds=effort.seconds, about=about)
+                console.print(f"  {_short(path)}", highlight=False)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(each.replace("_", "")) for each in text.split(",") if each)
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 if __name__ == "__main__":

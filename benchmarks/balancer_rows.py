@@ -10,8 +10,8 @@ from typing import Final
 
 from benchmarks.http_load import HttpLoad
 from benchmarks.registry_rows import load_http
-from benchmarks.rounds import Contender, Row, run_rounds
-from benchmarks.servers import GENERATOR_CORE, Absent, Server, find, free_port, started, wait_for_port
+from benchmarks.rounds import Contender, Effort, Row, run_rounds
+from benchmarks.servers import GENERATOR_CORE, Absent, Server, find, free_port, made, started, wait_for_port
 from benchmarks.waypost_parts import Balancer, Registry, fill
 
 __all__ = ["balancer_rows"]
@@ -40,21 +40,26 @@ listen bench
 """
 
 
-def balancer_rows(folder: Path, *, rounds: int, seconds: float) -> list[Row]:
+def balancer_rows(folder: Path, effort: Effort) -> list[Row]:
     """Measure twice: as many requests as go, and at a fixed rate that all can bear."""
-    most = Row("balancer-most", f"GET through one core, {CONNECTIONS} connections, as many as go", COLUMNS)
-    fixed = Row("balancer-fixed", f"GET through one core, {RATE:,} requests a second", COLUMNS)
+    most = Row(
+        "balancer-most",
+        f"GET through one core, {CONNECTIONS} connections, as many as go",
+        COLUMNS,
+        drawn=("rate", "cpu_us"),
+    )
+    fixed = Row("balancer-fixed", f"GET through one core, {RATE:,} requests a second", COLUMNS, drawn=("p99_ms",))
     with ExitStack() as stack:
-        origin = stack.enter_context(_origin(_made(folder / "origin")))
-        registry = stack.enter_context(Registry.running(_made(folder / "registry"), core=GENERATOR_CORE))
+        origin = stack.enter_context(_origin(made(folder / "origin")))
+        registry = stack.enter_context(Registry.running(made(folder / "registry"), core=GENERATOR_CORE))
         asyncio.run(fill(registry.port, 1, ["127.0.0.1"], instance_port=origin.port))
-        ours = stack.enter_context(Balancer.running(registry.port, "svc-0000", _made(folder / "waypost")))
+        ours = stack.enter_context(Balancer.running(registry.port, "svc-0000", made(folder / "waypost")))
         servers: dict[str, tuple[Server | None, int]] = {
             "waypost": (Server((ours.process,), ours.port), ours.port),
             "no balancer": (None, origin.port),
         }
         try:
-            haproxy = stack.enter_context(_haproxy(_made(folder / "haproxy"), origin.port))
+            haproxy = stack.enter_context(_haproxy(made(folder / "haproxy"), origin.port))
             servers["haproxy"] = haproxy, haproxy.port
         except Absent as absent:
             most.absent.append(str(absent))
@@ -62,13 +67,13 @@ def balancer_rows(folder: Path, *, rounds: int, seconds: float) -> list[Row]:
             contenders = [
                 Contender(name, server, partial(_get, port, rate)) for name, (server, port) in servers.items()
             ]
-            run_rounds(row, contenders, rounds=rounds, seconds=seconds)
+            run_rounds(row, contenders, effort)
     most.notes.append("generator and origin share the other core; both balancers write an access log to a file")
     return [most, fixed]
 
 
 def _get(port: int, rate: float, seconds: float) -> Mapping[str, float]:
-    return load_http(HttpLoad(port=port, seconds=seconds, connections=CONNECTIONS, rate=rate, request=REQUEST))
+    return load_http(HttpLoad(port=port, seconds=seconds, connections=CONNECTIONS, rate=rate, requests=(REQUEST,)))
 
 
 @contextmanager
@@ -87,8 +92,3 @@ def _haproxy(folder: Path, origin: int) -> Iterator[Server]:
     with started([program, "-db", "-f", str(folder / "haproxy.cfg")], log=folder / "log") as process:
         wait_for_port(port, log=folder / "log")
         yield Server((process,), port)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder

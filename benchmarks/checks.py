@@ -7,6 +7,7 @@ answered for, and its memory. Targets that fail would be news; there must be non
 
 import argparse
 import asyncio
+import json
 import multiprocessing
 import os
 import resource
@@ -20,6 +21,7 @@ from multiprocessing.connection import Connection
 import psutil
 import uvloop
 
+from benchmarks.servers import SERVER_CORE, on_core
 from waypost.health.link import ProberLink
 from waypost.health.wire import News, Watch
 
@@ -83,7 +85,7 @@ async def checking(port: int, *, targets: int, interval_s: float) -> AsyncIterat
     news: list[News] = []
     with await link.connect() as line:
         prober = subprocess.Popen(  # noqa: ASYNC220  it takes a moment, and nothing waits
-            [sys.executable, "-m", "waypost.health"],
+            on_core(SERVER_CORE, [sys.executable, "-m", "waypost.health"]),
             env={**os.environ, "WAYPOST_PROBER_FD": str(line.fileno())},
             pass_fds=(line.fileno(),),
         )
@@ -108,8 +110,10 @@ async def checking(port: int, *, targets: int, interval_s: float) -> AsyncIterat
         await asyncio.to_thread(prober.wait, 10)
 
 
-async def measure(port: int, served: Connection, *, targets: int, interval_s: float, seconds: float) -> None:
-    """Run a prober and print what it costs."""
+async def measure(
+    port: int, served: Connection, *, targets: int, interval_s: float, seconds: float
+) -> dict[str, float]:
+    """Run a prober and return what it costs."""
     async with checking(port, targets=targets, interval_s=interval_s) as (process, news):
         served.send("count")
         before, cpu, began = served.recv(), process.cpu_times(), time.monotonic()
@@ -118,11 +122,13 @@ async def measure(port: int, served: Connection, *, targets: int, interval_s: fl
         served.send("count")
         checks = served.recv() - before
         used = after_cpu.user - cpu.user + after_cpu.system - cpu.system
-        print(
-            f"checks: {targets} targets every {interval_s:g} s: {checks / took:.0f} checks/s, "
-            f"{100 * used / took:.1f} % of one core, {1e6 * used / checks:.0f} us each, "
-            f"{process.memory_info().rss / 2**20:.0f} MiB, {len(news)} changes"
-        )
+        return {
+            "rate": checks / took,
+            "core_percent": 100 * used / took,
+            "cpu_us": 1e6 * used / max(1, checks),
+            "pss_mib": process.memory_full_info().pss / 2**20,
+            "failed": len(news),
+        }
 
 
 def main() -> None:
@@ -131,11 +137,20 @@ def main() -> None:
     parser.add_argument("--targets", type=int, default=10_000)
     parser.add_argument("--interval-s", type=float, default=5.0)
     parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     raise_descriptor_limit()
     with serving_targets() as (port, served):
         work = measure(port, served, targets=options.targets, interval_s=options.interval_s, seconds=options.seconds)
-        uvloop.run(work)
+        found = asyncio.run(work)
+    if options.json:
+        print(json.dumps(found))
+        return
+    print(
+        f"checks: {options.targets} targets every {options.interval_s:g} s: {found['rate']:.0f} checks/s, "
+        f"{found['core_percent']:.1f} % of one core, {found['cpu_us']:.0f} us each, "
+        f"{found['pss_mib']:.0f} MiB, {found['failed']} changes"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A load generator for DNS over UDP, run as a process of its own: ``python -m benchmarks.dns_load '{"port": …}'``.
 
-Sends A queries for ``svc-NNNN.bench.test`` at a fixed rate below saturation and reads the answers in between, with one
+Sends queries for ``svc-NNNN.bench.test`` at a fixed rate below saturation and reads the answers in between, with one
 blocking thread and no event loop. Latency counts from the instant at which a query was due. Prints one line of JSON.
+For ``-`` the load is read from stdin.
 """
 
 import selectors
@@ -14,7 +15,12 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["DnsLoad", "DnsResult", "query"]
+from benchmarks.arithmetic import percentile
+
+__all__ = ["SRV", "A", "DnsLoad", "DnsResult", "query"]
+
+A: Final = 1
+SRV: Final = 33
 
 SOCKETS: Final = 8
 LINGER_S: Final = 0.5  # for the last answers
@@ -28,6 +34,7 @@ class DnsLoad(msgspec.Struct, kw_only=True):
     seconds: float
     rate: float
     names: int
+    type: int = A
     seed: int = 1
 
 
@@ -41,6 +48,7 @@ class DnsResult(msgspec.Struct, kw_only=True):
     p50_ms: float
     p99_ms: float
     late: int  # queries that the generator itself sent too late
+    octets: float = 0.0  # of an answer, in the mean: answers of unequal size do not compare
 
     @property
     def rate(self) -> float:
@@ -48,16 +56,16 @@ class DnsResult(msgspec.Struct, kw_only=True):
         return self.answered / self.seconds
 
 
-def query(number: int) -> bytes:
-    """Return a query for the A records of one service, without its id."""
+def query(number: int, kind: int = A) -> bytes:
+    """Return a query for the records of one service, without its id."""
     name = b"".join(bytes([len(label)]) + label for label in (b"svc-%04d" % number, b"bench", b"test"))
-    return struct.pack(">HHHHH", 0, 1, 0, 0, 0) + name + b"\0" + struct.pack(">HH", 1, 1)
+    return struct.pack(">HHHHH", 0, 1, 0, 0, 0) + name + b"\0" + struct.pack(">HH", kind, 1)
 
 
 def generate(load: DnsLoad) -> DnsResult:
     """Send the load and count what comes back."""
     random = Random(load.seed)
-    queries = [query(number) for number in range(load.names)]
+    queries = [query(number, load.type) for number in range(load.names)]
     selector, sockets = selectors.DefaultSelector(), []
     for _ in range(SOCKETS):
         each = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -68,7 +76,7 @@ def generate(load: DnsLoad) -> DnsResult:
         sockets.append(each)
     asked: dict[int, float] = {}
     latencies: list[float] = []
-    sent = failed = late = 0
+    sent = failed = late = octets = 0
     began = now = time.perf_counter()
     total = int(load.rate * load.seconds)
     while sent < total or (asked and now < began + load.seconds + LINGER_S):
@@ -88,20 +96,22 @@ def generate(load: DnsLoad) -> DnsResult:
                         failed += 1
                     else:
                         latencies.append(now - due_at)
+                        octets += len(answer)
             except BlockingIOError:
                 pass
         now = time.perf_counter()
-    ordered = sorted(latencies) or [0.0]
     return DnsResult(
         sent=sent,
         answered=len(latencies),
         failed=failed,
         seconds=load.seconds,
-        p50_ms=1000 * ordered[len(ordered) // 2],
-        p99_ms=1000 * ordered[len(ordered) * 99 // 100],
+        p50_ms=1000 * percentile(latencies, 50),
+        p99_ms=1000 * percentile(latencies, 99),
         late=late,
+        octets=octets / max(1, len(latencies)),
     )
 
 
 if __name__ == "__main__":
-    print(msgspec.json.encode(generate(msgspec.json.decode(sys.argv[1], type=DnsLoad))).decode())
+    given = sys.stdin.read() if sys.argv[1] == "-" else sys.argv[1]
+    print(msgspec.json.encode(generate(msgspec.json.decode(given, type=DnsLoad))).decode())

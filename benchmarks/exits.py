@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,10 @@ from typing import Any
 
 import dns.message
 
-TASKS = 8  # of each service
+from benchmarks.arithmetic import percentile
+from benchmarks.servers import SERVER_CORE, on_core
+
+TASKS = 8  # of each service, all that one answer names
 SERVER = """
 import os, socket
 listener = socket.create_server((os.environ["SERVICE_ADDRESS"], int(os.environ["SERVICE_PORT"])))
@@ -65,33 +67,35 @@ def measure(run: dict[str, Any]) -> list[float]:
     return taken
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--services", type=int, default=13)
-    services = parser.parse_args().services
+def exits_ms(*, services: int, tasks: int = TASKS) -> list[float]:
+    """Run a platform of so many services, kill every task once, and return how long each stayed in DNS."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "server.py").write_text(SERVER)
-        tables = (SERVICE.format(name=f"s{each}", python=sys.executable, count=TASKS) for each in range(services))
+        tables = (SERVICE.format(name=f"s{each}", python=sys.executable, count=tasks) for each in range(services))
         (folder / "platform.toml").write_text('namespace = "example.test"\n' + "".join(tables))
-        flags = [f"--{each}-address=127.0.0.1:0" for each in ("http", "dns")]
-        command = [Path(sys.executable).with_name("waypost"), "up", folder / "platform.toml", *flags]
-        flags = [f"--state-dir={folder / 'state'}", "--task-network=127.199.0.0/16"]
-        with subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True) as platform:
+        command = [str(Path(sys.executable).with_name("waypost")), "up", str(folder / "platform.toml")]
+        command += ["--http-address=127.0.0.1:0", "--dns-address=127.0.0.1:0", f"--state-dir={folder / 'state'}"]
+        command = on_core(SERVER_CORE, [*command, "--task-network=127.199.0.0/16"])
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as platform:
             assert platform.stdout is not None
             try:
-                ready = next((line for line in platform.stdout if line.startswith("ready")), None)
-                if ready is None:
-                    sys.exit("the platform did not start")
-                taken = measure(json.loads((folder / "state/run.json").read_text()))
+                if not any(line.startswith("ready") for line in platform.stdout):
+                    raise RuntimeError("the platform did not start")
+                return measure(json.loads((folder / "state/run.json").read_text()))
             finally:
                 platform.send_signal(signal.SIGTERM)
                 for _ in platform.stdout:
                     pass
-    taken.sort()
-    p99 = statistics.quantiles(taken, n=100)[98]
-    print(f"{len(taken)} exits: p50 {statistics.median(taken):.1f} ms, p99 {p99:.1f} ms, longest {taken[-1]:.1f} ms")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--services", type=int, default=13)
+    taken = sorted(exits_ms(services=parser.parse_args().services))
+    p50, p99 = percentile(taken, 50), percentile(taken, 99)
+    print(f"{len(taken)} exits: p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {taken[-1]:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Without a rate each connection sends its next request when it has the answer (what is the most?). With a rate requests
 fall due on a fixed schedule and their latency counts from that instant, so that a server that stalls is not spared
 (what does a user see below saturation?). Prints one line of JSON.
+For ``-`` the load is read from stdin.
 """
 
 import asyncio
@@ -14,9 +15,11 @@ from typing import Final
 import msgspec
 import uvloop
 
+from benchmarks.arithmetic import percentile
+
 __all__ = ["HttpLoad", "HttpResult"]
 
-COUNTER: Final = b"@N@"  # in a body: replaced by the number of the request, in six digits
+COUNTER: Final = b"@N@"  # in a request: replaced by its number, in six digits
 
 
 class HttpLoad(msgspec.Struct, kw_only=True):
@@ -27,7 +30,8 @@ class HttpLoad(msgspec.Struct, kw_only=True):
     host: str = "127.0.0.1"
     connections: int = 16
     rate: float = 0  # requests a second; 0: as many as go
-    request: str = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    requests: tuple[str, ...] = ("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",)  # sent in turn
+    cycle: int = 1_000_000  # numbers of requests are less than this
 
 
 class HttpResult(msgspec.Struct, kw_only=True):
@@ -51,7 +55,7 @@ class _Run:
     def __init__(self, load: HttpLoad) -> None:
         self.load = load
         self.loop = asyncio.get_running_loop()
-        self.request = load.request.encode()
+        self.requests = [request.encode() for request in load.requests]
         self.sent = self.answered = self.failed = 0
         self.latencies: list[float] = []
         self.idle: deque[_Connection] = deque()
@@ -59,8 +63,9 @@ class _Run:
         self.stopping = False
 
     def next_request(self) -> bytes:
+        turn, place = divmod(self.sent, len(self.requests))
         self.sent += 1
-        return self.request.replace(COUNTER, b"%06d" % self.sent) if COUNTER in self.request else self.request
+        return self.requests[place].replace(COUNTER, b"%06d" % (turn % self.load.cycle))
 
     async def schedule(self) -> None:
         """Let requests fall due; those that find no idle connection wait."""
@@ -104,8 +109,7 @@ class _Connection(asyncio.Protocol):
         head, blank, body = self.buffer.partition(b"\r\n\r\n")
         if not blank:
             return
-        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        if len(body) < int(length or 0):
+        if not _is_whole(head.lower(), body):
             return
         self.buffer = b""
         if head[9:10] == b"2":
@@ -127,6 +131,14 @@ class _Connection(asyncio.Protocol):
             self.run.loop.create_task(connect(self.run))
 
 
+def _is_whole(head: bytes, body: bytes) -> bool:
+    """Tell whether a body has come to its end; no request is sent before, so what comes is of this answer alone."""
+    if b"\r\ntransfer-encoding: chunked" in head:
+        return body.endswith(b"0\r\n\r\n") and (len(body) == 5 or body[-7:-5] == b"\r\n")
+    length = head.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]
+    return len(body) >= int(length or 0)
+
+
 async def connect(run: _Run) -> None:
     """Open one more connection."""
     try:
@@ -146,15 +158,15 @@ async def generate(load: HttpLoad) -> HttpResult:
     if schedule is not None:
         await schedule
     took = time.perf_counter() - began
-    ordered = sorted(run.latencies) or [0.0]
     return HttpResult(
         answered=run.answered,
         failed=run.failed + len(run.due),
         seconds=took,
-        p50_ms=1000 * ordered[len(ordered) // 2],
-        p99_ms=1000 * ordered[len(ordered) * 99 // 100],
+        p50_ms=1000 * percentile(run.latencies, 50),
+        p99_ms=1000 * percentile(run.latencies, 99),
     )
 
 
 if __name__ == "__main__":
-    print(msgspec.json.encode(uvloop.run(generate(msgspec.json.decode(sys.argv[1], type=HttpLoad)))).decode())
+    given = sys.stdin.read() if sys.argv[1] == "-" else sys.argv[1]
+    print(msgspec.json.encode(uvloop.run(generate(msgspec.json.decode(given, type=HttpLoad)))).decode())

@@ -1,80 +1,175 @@
-"""The registry's API: DiscoverInstances against moto's server and a bare echo, and durable registrations."""
+"""The registry's API: finding ten instances, and registering them durably, one by one and by the hundred."""
 
-import asyncio
-import itertools
 import json
-import sys
+import socket
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Final
 
 import msgspec
 
+from benchmarks.arithmetic import percentile
+from benchmarks.dns_load import query
 from benchmarks.http_load import HttpLoad, HttpResult
-from benchmarks.rounds import Contender, Row, run_rounds
-from benchmarks.servers import Absent, Server, find, free_port, python, started, wait_for_port
-from benchmarks.waypost_parts import NAMESPACE, Registry, fill, post
+from benchmarks.rounds import Contender, Effort, Row, run_rounds
+from benchmarks.servers import Absent, made, python
+from benchmarks.stores import BATCH, DISCOVER, INSTANCES, STORES, Store, echo, waypost_store
+from benchmarks.waypost_parts import Registry, post
 
-__all__ = ["discover_row", "load_http", "register_row"]
+__all__ = ["discover_rows", "discovering", "load_http", "register_rows", "registering", "visible", "visible_rows"]
 
-INSTANCES: Final = tuple(f"192.0.2.{number}" for number in range(1, 11))
 DISCOVER_CONNECTIONS: Final = 16
+DISCOVER_RATE: Final = 200  # a second: moto's server bears twice that
 REGISTER_CONNECTIONS: Final = 64
-DISCOVER: Final = json.dumps({"NamespaceName": NAMESPACE, "ServiceName": "svc-0000", "HealthStatus": "ALL"})
-MOTO_INSTALL: Final = "make bench-peers"
+REGISTER_RATE: Final = 100
+BATCH_CONNECTIONS: Final = 8
+IDS: Final = 100  # of a service: later turns replace them, so that no answer grows without end
+COLUMNS: Final = ("rate", "cpu_us", "p50_ms", "p99_ms", "failed", "pss_mib")
 
 
-def discover_row(folder: Path, *, rounds: int, seconds: float) -> Row:
-    """Measure how many DiscoverInstances of ten instances one process answers."""
-    columns = ("rate", "cpu_us", "p50_ms", "p99_ms", "failed", "pss_mib")
-    about = f"DiscoverInstances of {len(INSTANCES)} instances, {DISCOVER_CONNECTIONS} connections, as many as go"
-    row = Row("discover", about, columns)
+def discover_rows(folder: Path, effort: Effort) -> list[Row]:
+    """Measure how many look-ups of ten instances one process answers, and how soon at a rate that all can bear."""
+    about = f"looking {len(INSTANCES)} instances up by HTTP, {DISCOVER_CONNECTIONS} connections"
+    most = Row("discover-most", f"{about}, as many as go", COLUMNS, drawn=("rate", "cpu_us"))
+    fixed = Row("discover-fixed", f"{about}, {DISCOVER_RATE:,} a second", COLUMNS, drawn=("p99_ms",))
     with ExitStack() as stack:
-        registry = stack.enter_context(Registry.running(_made(folder / "waypost")))
-        asyncio.run(fill(registry.port, 1, INSTANCES))
-        asked = post("DiscoverInstances", DISCOVER, registry.port)
-        contenders = [_contender("waypost", Server((registry.registry,), registry.port), asked)]
-        body = _made(folder / "echo") / "body"
-        body.write_bytes(_body_of(registry.port))
-        echo = stack.enter_context(_echo(body, folder / "echo"))
-        contenders.append(_contender("bare ASGI echo of the same body", echo, asked))
-        try:
-            moto = stack.enter_context(_moto(_made(folder / "moto")))
-            asyncio.run(fill(moto.port, 1, INSTANCES))
-            contenders.append(_contender("moto_server", moto, post("DiscoverInstances", DISCOVER, moto.port)))
-        except Absent as absent:
-            row.absent.append(str(absent))
-        run_rounds(row, contenders, rounds=rounds, seconds=seconds)
-    return row
+        stores = _stores(stack, folder, most, alone=effort.alone)
+        asked = {name: (store.server, store.discover) for name, store in stores.items()}
+        body = _answer_of(stores["waypost"].server.port)
+        server = stack.enter_context(echo(body, made(folder / "echo")))
+        asked["bare ASGI echo of Waypost's body"] = server, stores["waypost"].discover
+        for row, rate in ((most, 0), (fixed, DISCOVER_RATE)):
+            contenders = [
+                Contender(name, server, discovering(server.port, request, rate))
+                for name, (server, request) in asked.items()
+            ]
+            run_rounds(row, contenders, effort)
+    return [most, fixed]
 
 
-def register_row(folder: Path, *, rounds: int, seconds: float) -> Row:
-    """Measure durable registrations: each is answered when it is committed and the nameserver has confirmed it."""
-    columns = ("rate", "cpu_us", "p50_ms", "p99_ms", "transactions", "per_transaction", "failed")
-    row = Row("register", f"RegisterInstance on {REGISTER_CONNECTIONS} connections, as many as go", columns)
+def discovering(port: int, request: str, rate: float = 0) -> Callable[[float], Mapping[str, float]]:
+    """Return the work of looking up."""
+
+    def work(seconds: float) -> Mapping[str, float]:
+        load = HttpLoad(port=port, seconds=seconds, connections=DISCOVER_CONNECTIONS, rate=rate, requests=(request,))
+        return load_http(load)
+
+    return work
+
+
+def register_rows(folder: Path, effort: Effort) -> list[Row]:
+    """Measure registrations: Waypost's are answered when they are committed and its nameserver answers them."""
+    columns = (*COLUMNS, "transactions", "per_transaction")
+    single = f"registering one instance a call, {REGISTER_CONNECTIONS} connections"
+    most = Row("register-most", f"{single}, as many as go", columns, drawn=("rate", "cpu_us"))
+    fixed = Row("register-fixed", f"{single}, {REGISTER_RATE:,} a second", columns, drawn=("p99_ms",))
+    about = f"registering {BATCH} instances a call, {BATCH_CONNECTIONS} connections; rate and cpu_us are of an instance"
+    batch = Row("register-batch", about, columns, drawn=("rate", "cpu_us"))
     with ExitStack() as stack:
-        registry = stack.enter_context(Registry.running(_made(folder / "waypost")))
-        (service,) = asyncio.run(fill(registry.port, 1, INSTANCES[:1]))
-        server = Server((registry.registry, registry.nameserver), registry.port)
-        contenders = [Contender("waypost", server, partial(_register, registry.port, service, itertools.count()))]
-        try:
-            moto = stack.enter_context(_moto(_made(folder / "moto")))
-            (service,) = asyncio.run(fill(moto.port, 1, INSTANCES[:1]))
-            work = partial(_register, moto.port, service, itertools.count())
-            contenders.append(Contender("moto_server (in memory)", moto, work))
-        except Absent as absent:
-            row.absent.append(str(absent))
-        run_rounds(row, contenders, rounds=rounds, seconds=seconds)
-    row.notes.append(f"Waypost's database is SQLite with full synchronisation, under {folder}")
-    return row
+        stores = _stores(stack, folder, most, alone=effort.alone)
+        for row, rate in ((most, 0.0), (fixed, REGISTER_RATE)):
+            singly = [Contender(name, store.server, registering(store, rate)) for name, store in stores.items()]
+            run_rounds(row, singly, effort)
+        batches = [Contender(name, each.server, _batching(each)) for name, each in stores.items() if each.batch]
+        run_rounds(batch, batches, effort)
+    most.notes.append(
+        "Waypost writes to SQLite with full synchronisation; per_transaction calls share one (group commit)"
+    )
+    return [most, fixed, batch]
+
+
+def registering(store: Store, rate: float = 0) -> Callable[[float], Mapping[str, float]]:
+    """Return the work of registering instances one by one."""
+    return partial(_register, store.server.port, store.register, REGISTER_CONNECTIONS, rate)
+
+
+def _batching(store: Store) -> Callable[[float], Mapping[str, float]]:
+    def work(seconds: float) -> Mapping[str, float]:
+        done = dict(_register(store.server.port, store.batch, BATCH_CONNECTIONS, 0, seconds))
+        return {**done, "answered": BATCH * done["answered"], "rate": BATCH * done["rate"]}
+
+    return work
+
+
+def _register(port: int, requests: list[str], connections: int, rate: float, seconds: float) -> Mapping[str, float]:
+    before = _transactions(port)
+    cycle = IDS if len(requests) > 1 else 10_000
+    done = load_http(
+        HttpLoad(port=port, seconds=seconds, connections=connections, rate=rate, requests=tuple(requests), cycle=cycle)
+    )
+    if before is None:
+        return done
+    transactions = (_transactions(port) or 0.0) - before
+    return {**done, "transactions": transactions, "per_transaction": done["answered"] / max(1.0, transactions)}
+
+
+def visible_rows(folder: Path, effort: Effort) -> list[Row]:
+    """Measure how soon a registration that was answered is in DNS: one client, which asks as soon as it is answered."""
+    columns = ("rate", "ack_p50_ms", "ack_p99_ms", "dns_p50_ms", "dns_p99_ms", "wrong", "cpu_us")
+    row = Row(
+        "visible",
+        "one client registers an address, and asks DNS for it when it is answered",
+        columns,
+        drawn=("ack_p99_ms", "dns_p99_ms"),
+    )
+    with Registry.running(made(folder / "waypost")) as registry:
+        store = waypost_store(registry)
+        run_rounds(row, [Contender("waypost", store.server, partial(visible, registry, store.services))], effort)
+    row.notes.append("ack is from the call to its answer, dns from there to the answer that names the address")
+    row.notes.append("wrong counts answers that came after the acknowledgement and did not name it")
+    row.notes.append("etcd and moto_server answer no DNS: there is nothing to compare")
+    return [row]
+
+
+def visible(registry: Registry, services: Sequence[str], seconds: float) -> Mapping[str, float]:
+    """Register addresses one by one, in services svc-0001 … by turns; ask DNS for each until it is there."""
+    acknowledged, answered, wrong, number = [], [], 0, 0
+    end = perf_counter() + seconds
+    with (
+        socket.create_connection(("127.0.0.1", registry.port)) as api,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns,
+    ):
+        dns.connect(("127.0.0.1", registry.dns_port))
+        dns.settimeout(5)
+        while perf_counter() < end:
+            place = number % len(services)
+            address = f"198.51.{number // 250 % 250}.{1 + number % 250}"
+            body = {"ServiceId": services[place], "InstanceId": "v", "Attributes": {"AWS_INSTANCE_IPV4": address}}
+            request = post("RegisterInstance", json.dumps(body), registry.port).encode()
+            number += 1
+            began = perf_counter()
+            api.sendall(request)
+            said = b""
+            while not said.endswith(b"}"):  # an object without objects in it
+                said += api.recv(65_536)
+            told = perf_counter()
+            if said[9:12] != b"200":
+                raise RuntimeError(said.decode())
+            while True:
+                dns.send((number & 0xFFFF).to_bytes(2, "big") + query(place + 1))
+                if socket.inet_aton(address) in dns.recv(4096):
+                    break
+                wrong += 1
+            acknowledged.append(1000 * (told - began))
+            answered.append(1000 * (perf_counter() - told))
+    return {
+        "answered": number,
+        "rate": number / seconds,
+        "ack_p50_ms": percentile(acknowledged, 50),
+        "ack_p99_ms": percentile(acknowledged, 99),
+        "dns_p50_ms": percentile(answered, 50),
+        "dns_p99_ms": percentile(answered, 99),
+        "wrong": wrong,
+    }
 
 
 def load_http(load: HttpLoad) -> dict[str, float]:
     """Run the generator, and return what came back by column."""
-    result = msgspec.json.decode(python("benchmarks.http_load", msgspec.json.encode(load).decode()), type=HttpResult)
+    result = msgspec.json.decode(python("benchmarks.http_load", msgspec.json.encode(load)), type=HttpResult)
     return {
         "answered": result.answered,
         "rate": result.rate,
@@ -84,26 +179,18 @@ def load_http(load: HttpLoad) -> dict[str, float]:
     }
 
 
-def _contender(name: str, server: Server, request: str) -> Contender:
-    def work(seconds: float) -> Mapping[str, float]:
-        return load_http(HttpLoad(port=server.port, seconds=seconds, connections=DISCOVER_CONNECTIONS, request=request))
-
-    return Contender(name, server, work)
-
-
-def _register(port: int, service: str, turns: Iterator[int], seconds: float) -> Mapping[str, float]:
-    """Register instances under ids of their own, spread over 200 others so that no answer grows without end."""
-    turn = next(turns)
-    attributes = {"AWS_INSTANCE_IPV4": "192.0.2.7", "AWS_INSTANCE_PORT": "8080", "zone": "a"}
-    body = json.dumps({"ServiceId": service, "InstanceId": f"t{turn:02}-@N@", "Attributes": attributes})
-    request = post("RegisterInstance", body.replace("@N@", "000000"), port).replace("-000000", "-@N@")
-    before = _transactions(port)
-    load = HttpLoad(port=port, seconds=seconds, connections=REGISTER_CONNECTIONS, request=request)
-    done = load_http(load)
-    if before is None:
-        return done
-    transactions = (_transactions(port) or 0.0) - before
-    return {**done, "transactions": transactions, "per_transaction": done["answered"] / max(1.0, transactions)}
+def _stores(stack: ExitStack, folder: Path, row: Row, *, alone: bool) -> dict[str, Store]:
+    """Start every store that is installed, and name the others in the row."""
+    running = {}
+    for name, serve in STORES.items():
+        if alone and name != "waypost":
+            continue
+        try:
+            running[name] = stack.enter_context(serve(made(folder / name)))
+        except Absent as absent:
+            row.absent.append(str(absent))
+    row.notes += [each.remark for each in running.values() if each.remark]
+    return running
 
 
 def _transactions(port: int) -> float | None:
@@ -116,32 +203,9 @@ def _transactions(port: int) -> float | None:
     return next((float(line.split()[1]) for line in lines if line.startswith("waypost_transactions_total ")), None)
 
 
-def _body_of(port: int) -> bytes:
+def _answer_of(port: int) -> bytes:
     head, _, body = post("DiscoverInstances", DISCOVER, port).partition("\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
     request = urllib.request.Request(f"http://127.0.0.1:{port}/", data=body.encode(), headers=headers)
     with urllib.request.urlopen(request, timeout=5) as answer:
         return bytes(answer.read())
-
-
-@contextmanager
-def _echo(body: Path, folder: Path) -> Iterator[Server]:
-    """Run the least that uvicorn can be asked for: an ASGI function that answers the same bytes."""
-    port = free_port()
-    command = [sys.executable, "-m", "benchmarks.echo", str(port), str(body)]
-    with started(command, log=folder / "log") as process:
-        wait_for_port(port, log=folder / "log")
-        yield Server((process,), port)
-
-
-@contextmanager
-def _moto(folder: Path) -> Iterator[Server]:
-    program, port = find("moto_server", MOTO_INSTALL), free_port()
-    with started([program, "-H", "127.0.0.1", "-p", str(port)], log=folder / "log") as process:
-        wait_for_port(port, log=folder / "log")
-        yield Server((process,), port)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder

@@ -15,7 +15,21 @@ from typing import Final
 
 import psutil
 
-__all__ = ["GENERATOR_CORE", "SERVER_CORE", "Absent", "Server", "find", "free_port", "on_core", "python", "started"]
+__all__ = [
+    "GENERATOR_CORE",
+    "PEERS",
+    "SERVER_CORE",
+    "Absent",
+    "Server",
+    "find",
+    "free_port",
+    "made",
+    "off_the_servers_core",
+    "on_core",
+    "python",
+    "started",
+    "wait_for_port",
+]
 
 CORES: Final = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 SERVER_CORE: Final = CORES[0]
@@ -44,7 +58,11 @@ class Server:
 
     def cpu_s(self) -> float:
         """Return the processor time that it has used, in seconds, children included."""
-        return sum(sum(each.cpu_times()[:2]) for each in self._tree())
+        total = 0.0
+        for each in self._tree():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                total += sum(each.cpu_times()[:2])
+        return total
 
     def pss_mib(self) -> float:
         """Return its memory, shared pages counted by their share."""
@@ -80,10 +98,28 @@ def on_core(core: int | None, command: Sequence[str]) -> list[str]:
     return ["taskset", "-c", str(core), *command] if pinned else list(command)
 
 
-def python(module: str, argument: str, *, core: int = GENERATOR_CORE) -> bytes:
-    """Run one of our modules on a core, and return what it prints."""
-    command = on_core(core, [sys.executable, "-m", module, argument])
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=300).stdout
+@contextmanager
+def off_the_servers_core() -> Iterator[None]:
+    """Keep this process, which drives the load, off the servers' core for a while."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {GENERATOR_CORE})
+    try:
+        yield
+    finally:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, CORES)
+
+
+def python(module: str, load: bytes, *, core: int = GENERATOR_CORE) -> bytes:
+    """Run one of our modules on a core, hand it its load, and return what it prints."""
+    command = on_core(core, [sys.executable, "-m", module, "-"])
+    return subprocess.run(command, check=True, input=load, stdout=subprocess.PIPE, timeout=300).stdout
+
+
+def made(folder: Path) -> Path:
+    """Make a folder, and return it."""
+    folder.mkdir(parents=True)
+    return folder
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks.servers import SERVER_CORE, started
 
-__all__ = ["NAMESPACE", "Balancer", "Registry", "call", "fill", "post"]
+__all__ = ["NAMESPACE", "Balancer", "Registry", "call", "fill", "post", "service_name"]
 
 NAMESPACE = "bench.test"
 CALLS_AT_ONCE = 64
@@ -29,6 +29,11 @@ def post(operation: str, body: str, port: int) -> str:
         f"Authorization: AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/servicediscovery/aws4_request, "
         f"SignedHeaders=host, Signature=0\r\n\r\n{body}"
     )
+
+
+def service_name(number: int) -> str:
+    """Return the name of a service by its number."""
+    return f"svc-{number:04}"
 
 
 class Registry:
@@ -144,13 +149,22 @@ async def call(session: aiohttp.ClientSession, port: int, operation: str, body: 
         return dict(json.loads(text)) if text else {}
 
 
-async def fill(port: int, services: int, addresses: Sequence[str], *, instance_port: int = 8080) -> list[str]:
-    """Create the namespace and services svc-0000 …, each with these addresses; return the services' ids."""
+async def fill(
+    port: int, services: int, addresses: Sequence[str], *, first: int = 0, instance_port: int = 8080
+) -> list[str]:
+    """Create services svc-0000 …, each with these addresses, and before the first of them the namespace.
+
+    Returned are the services' ids.
+    """
     gate = asyncio.Semaphore(CALLS_AT_ONCE)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CALLS_AT_ONCE)) as session:
-        made = await call(session, port, "CreatePrivateDnsNamespace", {"Name": NAMESPACE, "Vpc": "vpc-1"})
-        operation = await call(session, port, "GetOperation", {"OperationId": made["OperationId"]})
-        namespace = operation["Operation"]["Targets"]["NAMESPACE"]
+        if first:
+            (listed,) = (await call(session, port, "ListNamespaces", {}))["Namespaces"]
+            namespace = listed["Id"]
+        else:
+            made = await call(session, port, "CreatePrivateDnsNamespace", {"Name": NAMESPACE, "Vpc": "vpc-1"})
+            operation = await call(session, port, "GetOperation", {"OperationId": made["OperationId"]})
+            namespace = operation["Operation"]["Targets"]["NAMESPACE"]
 
         async def create(number: int) -> str:
             async with gate:
@@ -159,7 +173,7 @@ async def fill(port: int, services: int, addresses: Sequence[str], *, instance_p
                     port,
                     "CreateService",
                     {
-                        "Name": f"svc-{number:04}",
+                        "Name": service_name(number),
                         "NamespaceId": namespace,
                         "DnsConfig": {"DnsRecords": [{"Type": "A", "TTL": 10}]},
                     },
@@ -172,4 +186,4 @@ async def fill(port: int, services: int, addresses: Sequence[str], *, instance_p
                     await call(session, port, "RegisterInstance", body)
             return identifier
 
-        return list(await asyncio.gather(*(create(number) for number in range(services))))
+        return list(await asyncio.gather(*(create(number) for number in range(first, first + services))))

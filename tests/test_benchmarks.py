@@ -1,4 +1,4 @@
-"""The load generators count right: a benchmark that miscounts is worse than none."""
+"""The benchmarks count right, and every row of theirs runs: one that miscounts is worse than none."""
 
 import asyncio
 import socket
@@ -6,14 +6,17 @@ import struct
 import subprocess
 import sys
 import threading
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 CHECKOUT = Path(__file__).parents[1]
+TINY_S = 170  # that a row may take on a busy machine: a few seconds otherwise
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -106,15 +109,107 @@ def test_dns_answers_losses_and_errors_are_told_apart(answered_of: int, flags: i
     assert (counted["answered"], counted["failed"]) == (100 / answered_of - failed, failed)
 
 
-def test_a_row_is_measured_printed_and_written_and_absent_peers_are_named(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "discover", "--rounds", "1", "--seconds", "0.2"]
-    done = subprocess.run(
-        [*command, "--results", tmp_path], cwd=CHECKOUT, check=True, capture_output=True, text=True, timeout=50
-    )
-    written = msgspec.json.decode((tmp_path / "discover.json").read_bytes())
-    ours = written["contenders"]["waypost"]["medians"]
-    assert ours["rate"] > 0
-    assert ours["cpu_us"] > 0
-    assert ours["failed"] == 0
-    assert "waypost" in done.stdout
-    assert ("moto_server" in written["contenders"]) != ("moto_server is absent; make bench-peers" in done.stdout)
+def test_a_chunked_answer_is_whole_when_its_last_chunk_has_come() -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n0\r\n\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    with http_server([chunked]) as (port, served):
+        counted = generated("benchmarks.http_load", port=port, seconds=0.3, connections=2)
+        assert 0 <= len(served) - counted["answered"] <= 2
+    assert counted["failed"] == 0
+
+
+def measured(folder: Path, *options: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """Run rows for a moment; return what was printed, and what was written by its name."""
+    command = [sys.executable, "-m", "benchmarks", "--rounds", "1", "--seconds", "0.2", "--results", str(folder)]
+    done = subprocess.run([*command, *options], cwd=CHECKOUT, capture_output=True, text=True, timeout=TINY_S)
+    assert done.returncode == 0, done.stderr
+    for drawn in folder.glob("*.svg"):
+        ET.parse(drawn)
+    return done.stdout, {path.stem: msgspec.json.decode(path.read_bytes()) for path in folder.glob("*.json")}
+
+
+def figures(document: dict[str, Any], contender: str = "waypost") -> dict[str, float]:
+    """Return a contender's medians, of every column that the row has."""
+    medians: dict[str, float] = document["contenders"][contender]["medians"]
+    return medians
+
+
+def assert_there_or_named(document: dict[str, Any], printed: str, *peers: tuple[str, str]) -> None:
+    for contender, named in peers:
+        assert (contender in document["contenders"]) != (f"{named} is absent" in printed), contender
+
+
+@pytest.mark.timeout(TINY_S + 10)
+def test_nameservers_are_measured_side_by_side(tmp_path: Path) -> None:
+    printed, rows = measured(tmp_path, "dns", "--sizes", "30")
+    assert set(rows) == {"dns-a-30", "dns-srv-30"}
+    for row in rows.values():
+        assert figures(row).keys() == set(row["columns"])
+        assert figures(row)["cpu_us"] >= 0
+        assert figures(row)["pss_mib"] > 1
+        assert figures(row)["failed"] == 0
+        assert "floor (an echo)" in row["contenders"]
+        assert row["machine"]["cores"] >= 1
+        peers = ("knot", "knotd"), ("nsd", "nsd"), ("bind9", "named"), ("dnsmasq", "dnsmasq"), ("pdns", "pdns_server")
+        assert_there_or_named(row, printed, *peers)
+    assert (tmp_path / "dns-a-30-cpu-us.svg").exists()
+
+
+@pytest.mark.timeout(TINY_S + 10)
+def test_look_ups_are_measured_side_by_side(tmp_path: Path) -> None:
+    printed, rows = measured(tmp_path, "discover")
+    assert set(rows) == {"discover-most", "discover-fixed"}
+    for row in rows.values():
+        assert figures(row).keys() == set(row["columns"])
+        assert figures(row)["rate"] > 0
+        assert figures(row)["failed"] == 0
+        assert "bare ASGI echo of Waypost's body" in row["contenders"]
+        assert_there_or_named(row, printed, ("moto_server", "moto_server"), ("etcd", "etcd"), ("consul", "consul"))
+
+
+@pytest.mark.timeout(TINY_S + 10)
+def test_registrations_are_measured_side_by_side(tmp_path: Path) -> None:
+    printed, rows = measured(tmp_path, "register", "visible")
+    assert set(rows) == {"register-most", "register-fixed", "register-batch", "visible"}
+    for name in ("register-most", "register-fixed", "register-batch"):
+        ours = figures(rows[name])
+        assert ours.keys() == set(rows[name]["columns"])
+        assert ours["rate"] > 0
+        assert ours["failed"] == 0
+        assert ours["transactions"] > 0
+    assert_there_or_named(rows["register-batch"], printed, ("etcd", "etcd"))
+    assert figures(rows["visible"])["wrong"] == 0
+
+
+@pytest.mark.timeout(TINY_S + 10)
+def test_the_balancer_is_measured_side_by_side(tmp_path: Path) -> None:
+    printed, rows = measured(tmp_path, "balancer")
+    assert set(rows) == {"balancer-most", "balancer-fixed"}
+    for row in rows.values():
+        assert figures(row)["rate"] > 0
+        assert figures(row)["failed"] == 0
+        assert_there_or_named(row, printed, ("haproxy", "haproxy"))
+
+
+@pytest.mark.timeout(TINY_S + 10)
+def test_failover_is_measured_for_every_way_of_watching(tmp_path: Path) -> None:
+    _, rows = measured(tmp_path, "failover")
+    gone = {name: figures(rows["failover"], name)["gone_ms"] for name in rows["failover"]["contenders"]}
+    assert len(gone) == 5
+    assert all(gone.values())
+
+
+@pytest.mark.timeout(TINY_S + 10)
+def test_growth_is_measured_size_by_size(tmp_path: Path) -> None:
+    _, curves = measured(tmp_path, "growth", "--alone", "--sizes", "30,300")
+    assert {name for name in curves if not name.startswith("growth-")} == set()
+    for name, curve in curves.items():
+        assert all(points.keys() == {"30", "300"} for points in curve["points"].values())
+        assert any(contender.startswith("waypost") for contender in curve["points"])
+        assert (tmp_path / f"{name}.svg").exists()
+
+
+def test_an_unknown_row_is_refused_with_the_rows_there_are() -> None:
+    command = [sys.executable, "-m", "benchmarks", "dnss"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "there is no row dnss; rows are dns, " in done.stderr
