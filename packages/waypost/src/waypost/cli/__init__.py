@@ -13,6 +13,7 @@ import typer
 from waypost.cli import (
     client_environment,
     completion,
+    doctor,
     platform_commands,
     run,
     starting,
@@ -69,4 +70,5 @@ register_changing_commands(app)
 register_transfer_commands(app)
 app.add_typer(resolver, name="resolver")
 client_environment.register(app)
+doctor.register(app)
 completion.register(app)

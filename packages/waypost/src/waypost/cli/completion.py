@@ -26,7 +26,7 @@ class Known:
     """What may follow a command."""
 
     path: tuple[str, ...]  # () is the program itself
-    commands: tuple[tuple[str, str], ...]  # with a line of help each
+    words: tuple[tuple[str, str], ...]  # commands, and values of an argument, with a line of help each
     flags: tuple[tuple[str, str, tuple[str, ...]], ...]  # name, help, values if these are few
 
 
@@ -44,20 +44,22 @@ def completion(
     """
     root = context.find_root()
     program = root.info_name or "waypost"
-    known = list(_walk(root.command, ()))
+    known = list(_walk(root, root.command, ()))
     typer.echo(_fish(program, known) if shell is CompletedShell.FISH else _bash(program, known, shell))
 
 
-def _walk(command: Any, path: tuple[str, ...]) -> Iterator[Known]:
+def _walk(context: Any, command: Any, path: tuple[str, ...]) -> Iterator[Known]:
     commands = getattr(command, "commands", {})
+    words = [(name, _line(each.help)) for name, each in commands.items()]
     flags: list[tuple[str, str, tuple[str, ...]]] = [("--help", "Show what it does.", ())]
     for each in command.params:
-        values = tuple(getattr(each.type, "choices", ()))
-        words = tuple(str(getattr(value, "value", value)) for value in values)
-        flags += [(name, _line(getattr(each, "help", "")), words) for name in each.opts if name.startswith("--")]
-    yield Known(path, tuple((name, _line(each.help)) for name, each in commands.items()), tuple(flags))
+        values = tuple(item.value for item in each.shell_complete(context, "") if item.type == "plain")
+        flags += [(name, _line(each.help), values) for name in each.opts if name.startswith("--")]
+        if each.param_type_name == "argument":
+            words += [(value, "") for value in values]
+    yield Known(path, tuple(words), tuple(flags))
     for name, each in commands.items():
-        yield from _walk(each, (*path, name))
+        yield from _walk(context, each, (*path, name))
 
 
 def _line(text: str | None) -> str:
@@ -97,10 +99,10 @@ def _fish(program: str, known: list[Known]) -> str:
     lines = [f"complete -c {program} -f"]
     for each in known:
         within = [f"__fish_seen_subcommand_from {name}" for name in each.path]
-        names = " ".join(name for name, _ in each.commands)
+        names = " ".join(name for name, _ in each.words)
         here = [*within, f"not __fish_seen_subcommand_from {names}"] if names else within
         condition = f" -n {_quoted('; and '.join(here))}" if here else ""
-        lines += [f"complete -c {program}{condition} -a {name} -d {_quoted(words)}" for name, words in each.commands]
+        lines += [f"complete -c {program}{condition} -a {name} -d {_quoted(words)}" for name, words in each.words]
         for flag, words, values in each.flags:
             value = f" -x -a {_quoted(' '.join(values))}" if values else ""
             lines.append(f"complete -c {program}{condition} -l {flag.removeprefix('--')}{value} -d {_quoted(words)}")
@@ -108,7 +110,7 @@ def _fish(program: str, known: list[Known]) -> str:
 
 
 def _words(known: Known) -> list[str]:
-    return [name for name, _ in known.commands] + [flag for flag, _, _ in known.flags]
+    return [name for name, _ in known.words] + [flag for flag, _, _ in known.flags]
 
 
 def _spaced(path: tuple[str, ...]) -> str:

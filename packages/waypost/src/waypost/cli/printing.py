@@ -17,7 +17,7 @@ __all__ = ["cell", "line_of", "say", "show", "show_one", "table_of"]
 
 Row = Mapping[str, object]
 
-WORDY: Final = ("why", "summary", "cause", "answer", "because", "mend", "found", "other", "value")
+WORDY: Final = ("why", "summary", "cause", "answer", "reason", "mend", "found", "other", "value")
 """Columns that hold sentences: a terminal may fold these, and no others, whose ids are there to be copied."""
 
 WIDTH: Final = 120  # at least, on a terminal

@@ -21,6 +21,7 @@ __all__ = [
     "AllowUnsigned",
     "CheckNetworks",
     "ControlRate",
+    "DatabaseUrl",
     "DiscoverRate",
     "DnsAddress",
     "HistoryDays",
@@ -40,6 +41,14 @@ DnsAddress = Annotated[
     str,
     typer.Option(
         envvar="WAYPOST_DNS_ADDRESS", metavar="HOST:PORT,…", help="DNS, UDP and TCP, on one address or several."
+    ),
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="WAYPOST_DATABASE_URL",
+        metavar="URL",
+        help="postgresql://… that several nodes may share; unless given, SQLite in --state-dir.",
     ),
 ]
 Relaxations = Annotated[

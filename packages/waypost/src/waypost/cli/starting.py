@@ -94,14 +94,7 @@ def serve(
     dns_forward_networks: dns_flags.ForwardNetworks = "",
     dns_stale_max: dns_flags.StaleMax = "",
     state_dir: StateDir = Path("var"),
-    database_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="WAYPOST_DATABASE_URL",
-            metavar="URL",
-            help="postgresql://… that several nodes may share; unless given, SQLite in --state-dir.",
-        ),
-    ] = None,
+    database_url: registry_flags.DatabaseUrl = None,
     relax: registry_flags.Relaxations = "nodata",
     check_networks: registry_flags.CheckNetworks = "",
     account: registry_flags.Account = "000000000000",

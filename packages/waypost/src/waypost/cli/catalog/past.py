@@ -7,7 +7,7 @@ from waypost.cli.errors import CommandFailed, Conflict
 from waypost.cli.registry import Registry
 from waypost.own_calls import NoSuchCall
 
-__all__ = ["changes_of", "told_cause"]
+__all__ = ["changes_of", "headline", "told_cause"]
 
 PAGE: Final = 100
 
@@ -38,6 +38,14 @@ async def changes_of(
         if cursor is None or not answer["items"]:
             break
     return sorted(items, key=lambda item: int(item["revision"]))
+
+
+def headline(told: dict[str, Any]) -> str:
+    """Return an explanation's outcome as a line: ``worker.secure-api.local A: answered (NOERROR, TTL 2 s)``."""
+    dns = ", ".join(
+        [str(told["rcode"])] * (told["rcode"] is not None) + [f"TTL {told['ttl_s']} s"] * (told["ttl_s"] is not None)
+    )
+    return f"{told['name']} {told['type']}: {told['answer']}" + (f" ({dns})" if dns else "")
 
 
 def told_cause(item: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from waypost.cli.options import (
     checked,
     pairs,
 )
-from waypost.cli.printing import say, show, show_one
+from waypost.cli.printing import cell, say, show, show_one
 
 if TYPE_CHECKING:
     from waypost.cli.registry import Registry
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["register_reading_commands"]
 
 INSTANCE_COLUMNS: Final = ("instance", "health", "address", "other")
+EXPLAINED_COLUMNS: Final = ("id", "address", "port", "in_answer", "state", "since", "reason")
 HISTORY_COLUMNS: Final = ("at", "revision", "change", "instance", "summary", "cause")
 
 
@@ -54,7 +55,7 @@ class Goal(StrEnum):
 
 def register_reading_commands(app: typer.Typer) -> None:
     """Add them to the command."""
-    for command in (namespaces, services, instances, discover, resolve, history, wait):
+    for command in (namespaces, services, instances, discover, resolve, explain, history, wait):
         app.command()(command)
 
 
@@ -167,6 +168,40 @@ def resolve(
         show(rows, output, columns=("protocol", "type", "answer", "ttl_s"), name="answer")
 
     end(work())
+
+
+def explain(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of DNS: a service's, an instance's, a zone's.")],
+    kind: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="A, AAAA, SRV, …, or API; unless given, the service's.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    endpoint_url: EndpointUrl = None,
+    state_dir: StateDir = Path("var"),
+) -> None:
+    """Say why a name is answered as it is: who is in the answer, who is left out, why, and since when.
+
+    Example: waypost explain worker.secure-api.local
+    """
+
+    async def work(registry: "Registry") -> None:
+        from waypost.cli.catalog.past import headline, told_cause
+
+        query = {"name": name} | ({"type": kind} if kind is not None else {})
+        told = await registry.call("GET", "/explain", query=query)
+        if output is not Output.TABLE:
+            show_one(told, output)
+            return
+        typer.echo(headline(told))
+        for each in told["because"]:
+            typer.echo(f"  {cell(each)}")
+        if told["instances"]:
+            show(told["instances"], output, columns=EXPLAINED_COLUMNS)
+        if told["recent"]:
+            rows = [{**item, "cause": told_cause(item)} for item in reversed(told["recent"])]
+            show(rows, output, columns=HISTORY_COLUMNS)
+
+    run(Access.find(endpoint_url, state_dir), work)
 
 
 def history(
