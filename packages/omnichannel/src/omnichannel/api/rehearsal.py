@@ -35,7 +35,7 @@ class RehearsedDelivery(BaseModel):
     send_at: datetime
     send_at_local: Annotated[str, Field(description="The same instant on the recipient's clock.")]
     held_until: Annotated[datetime | None, Field(description="When the quiet hours that it falls into are over.")]
-    sms_segments: Annotated[int, Field(description="How many SMS the body would take.")]
+    sms_segments: Annotated[int, Field(description="How many SMS it takes, or its body would take on another channel.")]
 
 
 class RehearsalOut(BaseModel):
@@ -96,7 +96,7 @@ class Rehearsal:
             send_at=message.send_at,
             send_at_local=message.send_at.astimezone(zone).isoformat(timespec="seconds"),
             held_until=held,
-            sms_segments=segments(words.body),
+            sms_segments=segments(rendered.text if rendered and to.channel is Channel.SMS else words.body),
         )
 
     async def _problem(self, to: Recipient) -> str | None:

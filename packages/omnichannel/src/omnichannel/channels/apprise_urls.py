@@ -5,7 +5,8 @@ use. Apprise's URLs hold credentials, so a name is better than a URL; ``APPRISE_
 which are then kept in the database as they are, and may lead into this machine's own networks.
 
 Apprise tells success, failure or a time-out, and nothing else: no id, no Retry-After, no reason that a program could
-read. So a success is ``accepted``, and a failure may pass.
+read. So a success is ``accepted``, and a failure may pass. It may also be an answer that was lost, which Apprise does
+not tell from a refusal: what is tried again may then come twice.
 """
 
 import asyncio

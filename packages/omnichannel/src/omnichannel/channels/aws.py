@@ -53,7 +53,7 @@ AWS_ERRORS: Final = (
 )
 """What a call may raise."""
 
-CONFIG: Final = AioConfig(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 1})
+CONFIG: Final = AioConfig(connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 """One try a call: a second one inside the library could deliver twice."""
 
 
@@ -65,6 +65,7 @@ class AwsAccount:
     endpoint_url: str | None = None
     key_id: str | None = None
     key: Secret | None = None
+    timeout_s: float = 20.0  # for an answer
 
     @classmethod
     def of(cls, credentials: Credentials, endpoint: str) -> "AwsAccount":
@@ -84,7 +85,7 @@ class AwsAccount:
             service,
             region_name=self.region,
             endpoint_url=self.endpoint_url,
-            config=CONFIG,
+            config=CONFIG.merge(AioConfig(read_timeout=self.timeout_s)),
             aws_access_key_id=self.key_id,
             aws_secret_access_key=key,
         )
