@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 projects="packages/waypost-client/pyproject.toml packages/waypost/pyproject.toml packages/omnichannel/pyproject.toml"
 compile() {
     uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-        --no-annotate --no-header --extra postgresql --no-emit-package waypost-client \
+        --no-annotate --no-header --extra postgresql --extra otel --no-emit-package waypost-client \
         --find-links "$wheels" "$@"
 }
 # waypost-client is ours and on no index: a throw-away wheel of it lets the resolver see its own needs.

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 import structlog
 
-__all__ = ["LIFELINE", "READY", "inherited_socket", "run_component", "say_ready", "stop_requested"]
+from waypost_client.tracing import Tracing, TracingUnavailable
+
+__all__ = ["LIFELINE", "READY", "inherited_socket", "open_tracing", "run_component", "say_ready", "stop_requested"]
 
 READY: Final = "WAYPOST_READY_FD"
 """Write end of a pipe: one line on it says that the child serves."""
@@ -57,6 +59,15 @@ def stop_requested(environment: Mapping[str, str]) -> asyncio.Event:
 
         loop.add_reader(lifeline, ended)  # nothing is ever written: readable means that the other end is closed
     return stop
+
+
+def open_tracing(service: str, environment: Mapping[str, str]) -> Tracing | None:
+    """Return what starts spans where the environment asks for them; that it cannot costs a line in the log."""
+    try:
+        return Tracing.from_environment(service, environment)
+    except TracingUnavailable as exc:
+        structlog.get_logger().warning("tracing.unavailable", error=str(exc))
+        return None
 
 
 def run_component(main: Coroutine[Any, Any, None]) -> None:

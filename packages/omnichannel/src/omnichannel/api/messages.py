@@ -20,6 +20,8 @@ from omnichannel.messages.ids import is_id
 from omnichannel.messages.model import Message, MessageStatus
 from omnichannel.serving.metrics import ACCEPTED
 from omnichannel.serving.problems import PROBLEM_JSON, Problem
+from omnichannel.serving.tracing import publishing
+from waypost_client.tracing import Tracing
 
 __all__ = ["REFUSED", "message_routes", "refused"]
 
@@ -64,6 +66,7 @@ def message_routes(
     *,
     clock: Callable[[], datetime],
     draining: Callable[[], bool],
+    tracing: Tracing | None = None,
 ) -> APIRouter:
     """Return the routes under ``/messages``."""
     routes = APIRouter(prefix="/messages", tags=["messages"])
@@ -86,8 +89,9 @@ def message_routes(
                 shown.model_dump_json(), headers={"preference-applied": "dry-run"}, media_type="application/json"
             )
         held = idempotency_key(key, request, asked)
-        news = await composer.compose([asked], at=[("body",)])
-        answer, replayed = await store.accept_once(news, now=clock(), key=held, answer=_one)
+        with publishing(tracing):
+            news = await composer.compose([asked], at=[("body",)])
+            answer, replayed = await store.accept_once(news, now=clock(), key=held, answer=_one)
         ACCEPTED.inc(0 if replayed else 1)
         return as_response(answer, replayed=replayed)
 
@@ -96,8 +100,9 @@ def message_routes(
         """Take many messages in one transaction: all of them, or none."""
         held = idempotency_key(key, request, asked)
         places = [("body", "messages", place) for place in range(len(asked.messages))]
-        news = await composer.compose(asked.messages, at=places)
-        answer, replayed = await store.accept_once(news, now=clock(), key=held, answer=_many)
+        with publishing(tracing):
+            news = await composer.compose(asked.messages, at=places)
+            answer, replayed = await store.accept_once(news, now=clock(), key=held, answer=_many)
         ACCEPTED.inc(0 if replayed else len(news))
         return as_response(answer, replayed=replayed)
 

@@ -25,6 +25,7 @@ from omnichannel.database.quotas import Quotas
 from omnichannel.database.sealing import Seal
 from omnichannel.discovery import ServiceClient, ServiceReplyInvalid
 from omnichannel.messages.admission import Limits
+from waypost_client.tracing import Tracing
 
 __all__ = ["routes"]
 
@@ -37,12 +38,13 @@ def routes(
     clock: Callable[[], datetime],
     draining: Callable[[], bool] = lambda: False,
     seal: Seal | None = None,
+    tracing: Tracing | None = None,
 ) -> APIRouter:
     """Return the resources under ``/v1``; ``clock`` gives the present time in UTC."""
     v1 = APIRouter(prefix="/v1", responses=refused(401, 403, 503))
     composer = Composer(store.database, channels)
     rehearsal = Rehearsal(store, composer, channels)
-    v1.include_router(message_routes(store, composer, rehearsal, clock=clock, draining=draining))
+    v1.include_router(message_routes(store, composer, rehearsal, clock=clock, draining=draining, tracing=tracing))
     v1.include_router(overview_routes(store, draining=draining))
     v1.include_router(delivery_routes(store.database, clock=clock))
     v1.include_router(schedule_routes(store.database, composer, clock=clock))

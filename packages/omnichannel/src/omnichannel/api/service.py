@@ -27,7 +27,9 @@ from omnichannel.serving.metrics import metrics_routes
 from omnichannel.serving.refusals import add_refusals
 from omnichannel.serving.requests import BoundedBody, RequestLog
 from omnichannel.serving.server import listen, serve, stop_requested
+from omnichannel.serving.tracing import open_tracing
 from omnichannel.settings import Settings
+from waypost_client.tracing import Tracing
 
 __all__ = ["build", "run"]
 
@@ -42,6 +44,7 @@ def build(
     clock: Callable[[], datetime],
     receipts: APIRouter | None = None,
     seal: Seal | None = None,
+    tracing: Tracing | None = None,
 ) -> ASGIApp:
     """Return the application; ``keys`` None: no key is asked for. ``receipts`` check who calls them by themselves."""
     app = FastAPI(
@@ -53,12 +56,20 @@ def build(
         routes=[*health.routes(), *metrics_routes(), *page_routes()],
     )
     guards = [Depends(KeyRequired(keys, clock))] if keys is not None else []
-    v1 = routes(store, channels, services, clock=clock, draining=lambda: health.is_draining, seal=seal)
+    v1 = routes(
+        store,
+        channels,
+        services,
+        clock=clock,
+        draining=lambda: health.is_draining,
+        seal=seal,
+        tracing=tracing,
+    )
     app.include_router(v1, dependencies=guards)
     if receipts is not None:
         app.include_router(receipts)
     add_refusals(app)
-    return RequestLog(BoundedBody(app, wider={"/v1/attachments": ATTACHMENT_BYTES}))
+    return RequestLog(BoundedBody(app, wider={"/v1/attachments": ATTACHMENT_BYTES}), tracing)
 
 
 async def run(settings: Settings) -> None:
@@ -82,6 +93,7 @@ async def run(settings: Settings) -> None:
             clock=backing.clock.now,
             receipts=configured_receipts(backing.database, credentials, clock=backing.clock.now),
             seal=Seal.of(credentials),
+            tracing=await stack.enter_async_context(open_tracing("api")),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(app, listener, stop=stop), name="http")

@@ -136,6 +136,11 @@ class Trace:
     request_id: str | None = None  # X-Request-Id
     traceparent: str | None = None  # W3C Trace Context
 
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that it belongs to, for the log."""
+        return self.traceparent.split("-")[1] if self.traceparent else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMessage:

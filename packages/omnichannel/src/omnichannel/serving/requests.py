@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from omnichannel.discovery import CallContext, call_context
 from omnichannel.serving.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from omnichannel.serving.problems import Problem
+from waypost_client.tracing import Span, Tracing, trace_id_of, traced
 
 __all__ = ["BODY_BYTES", "BODY_TIMEOUT_S", "BoundedBody", "RequestLog"]
 
@@ -32,11 +33,12 @@ log = structlog.get_logger()
 class RequestLog:
     """Keeps the caller's ``X-Request-Id`` or makes one, answers it, and logs one line a request with it.
 
-    It goes along, as the caller's ``traceparent`` does, with the calls that are made for the request.
+    It goes along, as the caller's ``traceparent`` does, with the calls that are made for the request; where spans are
+    collected, the request is one, and what goes along is its own.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, tracing: Tracing | None = None) -> None:
+        self.app, self.tracing = app, tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,8 +48,15 @@ class RequestLog:
         headers = Headers(scope=scope)
         request_id = _usable(headers.get(REQUEST_ID)) or uuid.uuid4().hex
         trace, state = _usable(headers.get("traceparent")), _usable(headers.get("tracestate"), TRACE_STATE_LENGTH)
-        call_context.set(CallContext(request_id=request_id, traceparent=trace, tracestate=state))
-        status = 0
+        tracing = self.tracing if scope["path"] not in UNLOGGED else None
+        with traced(tracing, f"{_method(scope)} request", kind="server", parent=trace) as span:
+            trace = trace if span is None else span.traceparent
+            call_context.set(CallContext(request_id=request_id, traceparent=trace, tracestate=state))
+            await self._answer(scope, receive, send, span=span, started=started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, *, span: Span | None, started: float) -> None:
+        status, context = 0, call_context.get()
+        request_id, trace_id = context.request_id or "", trace_id_of(context.traceparent)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -56,11 +65,15 @@ class RequestLog:
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        facts = {"request_id": request_id, **({"trace_id": trace_id} if trace_id else {})}
+        with structlog.contextvars.bound_contextvars(**facts):
             try:
                 await self.app(scope, receive, answer)
             finally:
                 _count(scope, status, time.monotonic() - started)
+                if span is not None:
+                    span.tell({"url.path": scope["path"], "http.route": _route(scope)})
+                    span.tell({"http.response.status_code": status})
                 if scope["path"] not in UNLOGGED:
                     log.info(
                         "http.request",
@@ -133,10 +146,18 @@ class BoundedBody:
 
 def _count(scope: Scope, status: int, seconds: float) -> None:
     """Count a request by its route's pattern: what was made up by the caller is no label."""
-    route = getattr(scope.get("route"), "path", "none")
-    method = scope["method"] if scope["method"] in METHODS else "other"
+    route = _route(scope)
+    method = _method(scope)
     HTTP_REQUESTS.labels(method, route, str(status)).inc()
     HTTP_SECONDS.labels(method, route).observe(seconds)
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in METHODS else "other"
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "none")
 
 
 def _usable(value: str | None, length: int = HEADER_LENGTH) -> str | None:

@@ -22,8 +22,10 @@ from omnichannel.messages.outcome import LostAnswer, Outcome
 from omnichannel.serving.health import Pulse
 from omnichannel.serving.metrics import DELIVERIES, DUE_LAG, IN_FLIGHT, SEND_SECONDS
 from omnichannel.serving.pauses import pause, pause_for_either
+from omnichannel.serving.tracing import under_span
 from omnichannel.stream.protocol import Stream, StreamUnavailable
 from omnichannel.worker.taking import taking
+from waypost_client.tracing import Tracing
 
 __all__ = ["Consumer"]
 
@@ -58,12 +60,13 @@ class Consumer:
         pulse: Pulse,
         clock: Callable[[], datetime],
         bell: asyncio.Event | None = None,
+        tracing: Tracing | None = None,
         idle_at_least_s: float = IDLE_AT_LEAST_S,
     ) -> None:
         self._store, self._channels = store, channels
         self._taking = taking(store, stream, owner=owner, clock=clock)
         self._concurrency, self._drain_s = concurrency, drain_s
-        self._pulse, self._clock = pulse, clock
+        self._pulse, self._clock, self._tracing = pulse, clock, tracing
         self._bell, self._idle_s = bell or asyncio.Event(), idle_at_least_s
         self._batch = max(1, concurrency // 2)  # claims that are worth a transaction, while more is to be had
         self._held: dict[str, Claim] = {}  # by delivery id: claimed, and not recorded yet
@@ -132,7 +135,9 @@ class Consumer:
         try:
             try:
                 with IN_FLIGHT.labels(channel).track_inprogress():
-                    outcome = await self._send(claim)
+                    outcome = await (
+                        self._send(claim) if self._tracing is None else self._send_traced(claim, self._tracing)
+                    )
             finally:
                 self._land(claim.via)
             SEND_SECONDS.labels(channel).observe(time.monotonic() - started)
@@ -142,7 +147,7 @@ class Consumer:
                 delivery=claim.delivery_id,
                 message=claim.message_id,
                 request_id=claim.trace.request_id,
-                traceparent=claim.trace.traceparent,
+                trace_id=claim.trace.trace_id,
                 channel=claim.channel,
                 attempt=claim.attempt,
                 outcome=type(outcome).__name__,
@@ -161,6 +166,19 @@ class Consumer:
     def _ring_if_worth(self) -> None:
         if self._free() >= self._batch:
             self._landed.set()
+
+    async def _send_traced(self, claim: Claim, tracing: Tracing) -> Outcome:
+        """Send below the span of the request that brought the message; what the channel passes on leads here."""
+        with (
+            tracing.start("consume", kind="consumer", parent=claim.trace.traceparent) as above,
+            tracing.start(f"send {claim.channel.value}", kind="client", parent=above.traceparent) as span,
+        ):
+            span.tell({"omnichannel.delivery": claim.delivery_id, "omnichannel.attempt": claim.attempt})
+            outcome = await self._send(under_span(claim, span))
+            span.tell({"omnichannel.outcome": type(outcome).__name__})
+            if (reason := getattr(outcome, "reason", None)) is not None:
+                span.fail(reason)
+        return outcome
 
     async def _send(self, claim: Claim) -> Outcome:
         try:

@@ -23,10 +23,12 @@ from omnichannel.serving.metrics import metrics_routes
 from omnichannel.serving.refusals import add_refusals
 from omnichannel.serving.requests import BoundedBody, RequestLog
 from omnichannel.serving.server import listen, serve, stop_requested
+from omnichannel.serving.tracing import open_tracing
 from omnichannel.settings import Settings
 from omnichannel.stream.sql import SqlStream
 from omnichannel.worker.consumer import Consumer
 from omnichannel.worker.events import EventSender
+from waypost_client.tracing import Tracing
 
 __all__ = ["Processed", "ToProcess", "build", "run"]
 
@@ -46,7 +48,7 @@ class Processed(BaseModel):
     worker: str  # "ip:port", as the caller reached it
 
 
-def build(health: Health) -> ASGIApp:
+def build(health: Health, tracing: Tracing | None = None) -> ASGIApp:
     """Return the application by which the worker is called directly."""
     app = FastAPI(title="Omnichannel worker", openapi_url=None, routes=[*health.routes(), *metrics_routes()])
 
@@ -56,7 +58,7 @@ def build(health: Health) -> ASGIApp:
         return Processed(text=asked.text, worker=f"{address}:{port}")
 
     add_refusals(app)
-    return RequestLog(BoundedBody(app))
+    return RequestLog(BoundedBody(app), tracing)
 
 
 async def run(settings: Settings) -> None:
@@ -67,6 +69,7 @@ async def run(settings: Settings) -> None:
         backing = await stack.enter_async_context(open_backing(settings))
         channels = configured_channels(settings, book=Accounts(backing.database))
         stack.push_async_callback(channels.close)
+        tracing = await stack.enter_async_context(open_tracing("worker"))
         health, bell = backing.health(), asyncio.Event()
         consumer = Consumer(
             backing.store,
@@ -78,13 +81,14 @@ async def run(settings: Settings) -> None:
             pulse=health.watch("consumer"),
             clock=backing.clock.now,
             bell=bell,
+            tracing=tracing,
         )
         poster = configured_webhook(settings)
         stack.push_async_callback(poster.close)
         endpoints = Endpoints(backing.database, Seal.of(Credentials(os.environ)))
         events = EventSender(endpoints, poster, pulse=health.watch("events"), clock=backing.clock.now)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(build(health), listener, stop=stop), name="http")
+            tasks.create_task(serve(build(health, tracing), listener, stop=stop), name="http")
             tasks.create_task(_consume(backing, health, consumer, events, bell, stop), name="consume")
             await stop.wait()
             health.draining()

@@ -23,7 +23,7 @@ from waypost.balancer.settings import BalancerSettings, SettingInvalid
 from waypost.balancer.targets import CloudMapSource, SourceUnavailable, Targets, follow
 from waypost.balancer.upstream import Upstream
 from waypost.cloudmap import open_cloudmap
-from waypost.component import run_component, say_ready, stop_requested
+from waypost.component import open_tracing, run_component, say_ready, stop_requested
 from waypost.promise import PromiseLog
 
 INTERVAL_S: Final = 0.25  # between two questions to the registry
@@ -41,6 +41,7 @@ async def balance(settings: BalancerSettings, environment: Mapping[str, str], *,
     standing = Standing((settings.checks or CheckPolicy()).fall)
     upstream = Upstream()
     access_log = AccessLog(sys.stderr.buffer) if settings.log_requests else None
+    tracing = open_tracing("waypost-balancer", environment)
     metrics = Metrics(
         targets=lambda: len(targets.endpoints),
         told_ago_s=lambda: inf if targets.told_at is None else time.monotonic() - targets.told_at,
@@ -55,6 +56,7 @@ async def balance(settings: BalancerSettings, environment: Mapping[str, str], *,
         promise=PromiseLog.open("balancer", environment),
         standing=standing,
         access_log=access_log,
+        tracing=tracing,
     )
     registry = open_cloudmap(settings.registry_url, connect_timeout_s=ANSWER_S, read_timeout_s=ANSWER_S, attempts=1)
     try:
@@ -79,6 +81,8 @@ async def balance(settings: BalancerSettings, environment: Mapping[str, str], *,
         upstream.close()
         if access_log is not None:
             access_log.flush()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
 
 async def _sweep(upstream: Upstream, targets: Targets, stop: asyncio.Event) -> None:

@@ -30,7 +30,7 @@ class AccessLine(msgspec.Struct, kw_only=True, omit_defaults=False):
     attempts: int
     peer: str
     request_id: str
-    trace_id: str | None  # of the client's W3C traceparent
+    trace_id: str | None  # of the client's W3C traceparent, or the balancer's own where it traces
     received: int  # bytes of the body
     sent: int
     ms: float  # from the end of the head to the end of the answer

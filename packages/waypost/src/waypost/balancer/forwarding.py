@@ -30,6 +30,7 @@ from waypost.balancer.targets import Targets
 from waypost.balancer.upstream import CONNECT_S, Upstream
 from waypost.promise import PromiseLog
 from waypost_client import IDEMPOTENT_METHODS, Endpoint, RetryBudget, Spread
+from waypost_client.tracing import Span, Tracing, trace_id_of
 
 __all__ = ["Forwarder"]
 
@@ -57,6 +58,7 @@ class Forwarder:
         promise: PromiseLog,
         standing: Standing | None = None,
         access_log: AccessLog | None = None,
+        tracing: Tracing | None = None,
         open_requests: int = OPEN_REQUESTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,6 +71,7 @@ class Forwarder:
         self._promise = promise
         self._standing = standing or Standing(fall=1)
         self._access_log = access_log
+        self._tracing = tracing
         self._most_open = open_requests
         self._open = 0
         self._spread = Spread(least_busy=True)
@@ -79,6 +82,8 @@ class Forwarder:
         """Answer one request, and count it and log it."""
         started = self._clock()
         exchange = _Exchange(request, response, request_id(request.head))
+        if self._tracing is not None:
+            exchange.span = _span(self._tracing, request)
         self._open += 1
         self._metrics.open.set(self._open)
         try:
@@ -90,6 +95,8 @@ class Forwarder:
             self._open -= 1
             self._metrics.open.set(self._open)
             self._note(exchange, self._clock() - started)
+            if exchange.span is not None:
+                _end(exchange.span, exchange)
 
     @property
     def usable_targets(self) -> Sequence[Endpoint]:
@@ -172,9 +179,11 @@ class Forwarder:
         """Return request line and headers as they go to a target."""
         head = exchange.request.head
         lines = [f"{head.method} {head.path} HTTP/1.1".encode("ascii")]
-        lines += [
-            b"%b: %b" % header for header in self._forwarding.headers(head, exchange.request.peer, exchange.request_id)
-        ]
+        headers = self._forwarding.headers(head, exchange.request.peer, exchange.request_id)
+        if exchange.span is not None:
+            headers = [header for header in headers if header[0].lower() != b"traceparent"]
+            headers.append((b"traceparent", exchange.span.traceparent.encode("ascii")))
+        lines += [b"%b: %b" % header for header in headers]
         if head.chunked:
             framed = b"Content-Length: %d" % len(body) if isinstance(body, bytes) else b"Transfer-Encoding: chunked"
             lines.append(framed)
@@ -206,7 +215,7 @@ class Forwarder:
                     attempts=exchange.attempts,
                     peer=exchange.request.peer,
                     request_id=exchange.request_id,
-                    trace_id=trace_id(head),
+                    trace_id=trace_id(head) if exchange.span is None else trace_id_of(exchange.span.traceparent),
                     received=exchange.request.body.received,
                     sent=exchange.response.sent,
                     ms=round(seconds * 1000, 1),
@@ -224,6 +233,7 @@ class _Exchange:
     target: Endpoint | None = None  # that was tried last
     attempts: int = 0
     client_gone: bool = False
+    span: Span | None = None  # None: nothing is traced
     _whole: bytes | None = None
 
     def body(self) -> bytes | AsyncIterator[bytes] | None:
@@ -254,6 +264,25 @@ class _Failure:
 
     problem: Problem
     retry: RetryReason | None  # why another target may be tried; None when none may
+
+
+def _span(tracing: Tracing, request: Request) -> Span:
+    """Start the span of a request, below the client's where it sent one."""
+    given = request.head.values(b"traceparent")
+    parent = given[0].decode("latin-1") if len(given) == 1 else None
+    span = tracing.start(f"proxy {request.head.method}", kind="server", parent=parent)
+    span.tell({"url.path": request.head.path.partition("?")[0][:LOGGED_PATH], "client.address": request.peer})
+    return span
+
+
+def _end(span: Span, exchange: _Exchange) -> None:
+    with span:
+        status = exchange.response.status
+        span.tell({"waypost.attempts": exchange.attempts, "waypost.target": str(exchange.target)})
+        if status is not None:
+            span.tell({"http.response.status_code": status})
+        if status is None or status >= SERVER_ERROR:
+            span.fail("no answer" if status is None else f"HTTP {status}")
 
 
 async def _relay(answer: Answer, connection: TargetConnection, exchange: _Exchange) -> None:
