@@ -20,6 +20,8 @@ from benchmarks.dns_rows import dns_rows
 from benchmarks.failover_rows import failover_rows
 from benchmarks.growth import growth
 from benchmarks.pages import PAGE, PICTURES, write_page, write_pictures
+from benchmarks.publisher_growth import publisher_growth
+from benchmarks.publisher_rows import publisher_rows
 from benchmarks.registry_rows import discover_rows, register_rows, visible_rows
 from benchmarks.report import RESULTS, machine, print_curve, print_row, write_curve, write_row
 from benchmarks.rounds import Curve, Effort, Row
@@ -38,6 +40,16 @@ def _pinned(measure: Measure) -> Measure:
     return rows
 
 
+def _publisher(folder: Path, effort: Effort) -> list[Row]:
+    """Measure the publisher, whose processes run on all cores, as those of its peers do."""
+    pending = max(effort.sizes, default=0)
+    rows = publisher_rows(folder, rounds=effort.rounds, seconds=effort.seconds, pending=pending)
+    drawn = {"publisher-accept": ("rate", "cpu_us"), "publisher-deliver": ("rate", "cpu_us")}
+    for row in rows:
+        row.drawn = drawn.get(row.name, ("p99_ms",))
+    return rows
+
+
 ROWS: Final[Mapping[str, Measure]] = {
     "dns": _pinned(dns_rows),
     "discover": _pinned(discover_rows),
@@ -46,7 +58,9 @@ ROWS: Final[Mapping[str, Measure]] = {
     "failover": _pinned(failover_rows),
     "balancer": _pinned(balancer_rows),
     "checks": check_rows,
+    "publisher": _publisher,
     "growth": _pinned(growth),
+    "publisher-growth": publisher_growth,
 }
 
 

@@ -87,7 +87,7 @@ def line_chart(
     size: str,
     lines: Mapping[str, Mapping[int, Summary]],
     *,
-    ours: str = "waypost",
+    ours: tuple[str, ...] = ("waypost",),
     note: str = "",
 ) -> str:
     """Return a picture of one line a contender over size, both axes logarithmic: a cost that grows with size slopes.

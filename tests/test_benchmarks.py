@@ -117,10 +117,10 @@ def test_a_chunked_answer_is_whole_when_its_last_chunk_has_come() -> None:
     assert counted["failed"] == 0
 
 
-def measured(folder: Path, *options: str) -> tuple[str, dict[str, dict[str, Any]]]:
+def measured(folder: Path, *options: str, timeout_s: float = TINY_S) -> tuple[str, dict[str, dict[str, Any]]]:
     """Run rows for a moment; return what was printed, and what was written by its name."""
     command = [sys.executable, "-m", "benchmarks", "--rounds", "1", "--seconds", "0.2", "--results", str(folder)]
-    done = subprocess.run([*command, *options], cwd=CHECKOUT, capture_output=True, text=True, timeout=TINY_S)
+    done = subprocess.run([*command, *options], cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout_s)
     assert done.returncode == 0, done.stderr
     for drawn in folder.glob("*.svg"):
         ET.parse(drawn)
@@ -213,3 +213,18 @@ def test_an_unknown_row_is_refused_with_the_rows_there_are() -> None:
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert "there is no row dnss; rows are dns, " in done.stderr
+
+
+@pytest.mark.soak  # dozens of processes start and end, which alone takes half a minute of a processor
+@pytest.mark.timeout(600)
+def test_the_publisher_is_measured_side_by_side(tmp_path: Path) -> None:
+    printed, rows = measured(tmp_path, "publisher", "publisher-growth", "--sizes", "30", timeout_s=580)
+    assert set(rows) >= {"publisher-deliver", "publisher-accept", "publisher-late", "growth-deliver-cpu"}
+    assert figures(rows["publisher-deliver"], "omnichannel")["rate"] > 0
+    peers = ("procrastinate", "procrastinate"), ("celery on redis", "celery")
+    assert_there_or_named(rows["publisher-deliver"], printed, *peers)
+    for kind in ("postgresql", "sqlite"):
+        assert figures(rows["publisher-accept"], f"{kind}, batches")["rate"] > 0
+        assert figures(rows["publisher-late"], f"{kind}, 100/s")["p99_ms"] > 0
+        assert figures(rows["publisher-late"], f"{kind}, 100/s, 30 pending")["p99_ms"] > 0
+        assert rows["growth-deliver-cpu"]["points"][f"omnichannel, {kind}"]["30"]
