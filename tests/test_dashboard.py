@@ -81,7 +81,8 @@ def test_a_killed_worker_is_seen_to_turn_and_leave_and_its_successor_to_arrive(p
     expect(tile).to_have_count(0)
     expect(page.locator(".tile.healthy")).to_have_count(3, timeout=30_000)
     assert page.evaluate("() => window.stayed"), "it was loaded again"
-    assert turned_ms < (1_000 if os.environ.get("WAYPOST_QUIET_MACHINE") else 10_000)
+    print(f"turned after {turned_ms:.0f} ms")
+    assert turned_ms < 1_000
     expect(page.locator("#history .change").first).to_contain_text("registered")
     expect(page.locator("#history .feed")).to_contain_text("instance deregistered")
 
@@ -107,6 +108,73 @@ def test_the_map_shows_who_calls_whom_as_it_happens(platform: Platform, page: Pa
     expect(drained).to_have_count(1)
     assert _drain(platform, worker, instance, "DELETE") == 200
     expect(drained).to_have_count(0)
+
+
+@pytest.fixture
+def troubled(platform: Platform) -> Iterator[dict[str, str]]:
+    """Yield the ids of services beside the platform's own, with instances in every state."""
+    client = platform.cloudmap()
+    namespace = next(each["Id"] for each in client.list_namespaces()["Namespaces"])
+    states = {
+        "checkout": ["HEALTHY", "UNHEALTHY", "HEALTHY", "HEALTHY", "HEALTHY"],
+        "search": ["UNHEALTHY", "UNHEALTHY"],
+        "mailer": ["HEALTHY"] * 12,
+    }
+    made = {}
+    for name, healths in states.items():
+        made[name] = client.create_service(
+            Name=name,
+            NamespaceId=namespace,
+            DnsConfig={"DnsRecords": [{"Type": "A", "TTL": 5}]},
+            HealthCheckCustomConfig={"FailureThreshold": 1},
+        )["Service"]["Id"]
+        for number, health in enumerate(healths):
+            where = {"AWS_INSTANCE_IPV4": f"10.0.{len(made)}.{number + 1}", "WAYPOST_SUPERVISED": "true"}
+            client.register_instance(ServiceId=made[name], InstanceId=f"{name}-{number + 1}", Attributes=where)
+            if health == "UNHEALTHY":
+                client.update_instance_custom_health_status(
+                    ServiceId=made[name], InstanceId=f"{name}-{number + 1}", Status=health
+                )
+    _drain(platform, made["mailer"], "mailer-3", "PUT")
+    yield made
+    for name, service in made.items():
+        for number in range(len(states[name])):
+            client.deregister_instance(ServiceId=service, InstanceId=f"{name}-{number + 1}")
+        client.delete_service(Id=service)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_first_screen_says_what_is_wrong_and_since_when(
+    platform: Platform, troubled: dict[str, str], browser: Chromium, scheme: Scheme
+) -> None:
+    page = browser.new_page(color_scheme=scheme)
+    open_live(page, ui(platform))
+    expect(page.locator(".headline")).to_contain_text("2 services are failing since")
+    expect(page.locator(".verdict .more")).to_contain_text("1 service has nobody to hand out")
+    rows = page.locator(".services tbody tr")
+    expect(rows.nth(0)).to_contain_text("search")
+    expect(rows.nth(0)).to_contain_text("Down")
+    expect(rows.nth(0)).to_contain_text("0 / 2")
+    expect(rows.nth(1)).to_contain_text("checkout")
+    expect(rows.nth(1)).to_contain_text("4 / 5")
+    expect(rows.nth(2)).to_contain_text("mailer")
+    expect(rows.nth(2)).to_contain_text("Draining")
+    assert violations(page) == []
+    picture(page, f"dashboard-{scheme}")
+    client = platform.cloudmap()
+    for number in (1, 2):
+        client.update_instance_custom_health_status(
+            ServiceId=troubled["search"], InstanceId=f"search-{number}", Status="HEALTHY"
+        )
+    expect(page.locator(".headline")).to_contain_text("1 service is failing since")
+    page.goto(ui(platform, "#/explain?name=checkout.secure-api.local"))
+    expect(page.locator("#verdict")).to_contain_text("4 of 5 instances may be handed out.")
+    expect(page.locator("#instances tbody tr").first).to_contain_text("checkout-2")
+    expect(page.locator("#dns pre")).to_contain_text("checkout.secure-api.local. 5 IN A 10.0.")
+    assert violations(page) == []
+    if scheme == "light":
+        picture(page, "dashboard-explain")
+    browser.close_pages()
 
 
 def _drain(platform: Platform, service: str, instance: str, method: str) -> int:
@@ -224,8 +292,5 @@ def test_no_serious_violation_of_accessibility(
     page.get_by_role("button", name="Drain…").click()
     assert violations(page) == []
     page.keyboard.press("Escape")
-    if size == DESKTOP:
-        open_live(page, ui(platform))
-        picture(page, f"dashboard-{scheme}")
     assert page.failures == []  # type: ignore[attr-defined]
     browser.close_pages()

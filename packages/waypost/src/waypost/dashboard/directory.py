@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from waypost.catalog.changes import (
     NamespaceCreated,
@@ -19,7 +20,8 @@ from waypost.dashboard.viewer import Viewer
 
 __all__ = ["Directory", "Listed", "Named"]
 
-STRUCTURE = (NamespaceCreated, NamespaceDeleted, NamespaceUpdated, ServiceCreated, ServiceDeleted)
+GONE: Final = 4_096  # services that are gone whose names are kept, so that their end can be told
+STRUCTURE: Final = (NamespaceCreated, NamespaceDeleted, NamespaceUpdated, ServiceCreated, ServiceDeleted)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -140,6 +142,8 @@ class Directory:
                 namespace = catalog.namespace_of[service.namespace_id]
                 found.append(Named(namespace.name, service.name, service.id, namespace.id))
             self._sorted = sorted(found)
+            if len(self._named) > len(found) + GONE:
+                self._named.clear()
             self._named.update((each.id, each) for each in found)
         return self._sorted
 

@@ -1,6 +1,6 @@
 // The page's frame: which view is shown, who is signed in, and whom the stream's events reach.
 
-import { Refused, get, me, post, whoAmI } from "./api.js";
+import { Refused, me, post, whoAmI } from "./api.js";
 import { h, replace } from "./dom.js";
 import { Live } from "./live.js";
 import { refreshTimes } from "./words.js";
@@ -23,8 +23,12 @@ const ROUTES = [
 let view = null;  // what the shown view hears by
 let first = true;
 let turn = 0;
+let unheard = [];  // events that came while a view was fetched
 
-const live = new Live((name, data) => view?.[name]?.(data), (how) => {
+const live = new Live((name, data) => {
+  if (view) view[name]?.(data);
+  else if (unheard.length < 200) unheard.push([name, data]);
+}, (how) => {
   if (lamp.dataset.how === how) return;
   lamp.dataset.how = how;
   lampWord.textContent = WORDS[how];
@@ -57,6 +61,7 @@ async function show() {
   const found = ROUTES.map(([pattern, name, load]) => [pattern.exec(path), name, load]).find(([match]) => match);
   view?.leave?.();
   view = null;
+  unheard = [];
   for (const link of document.querySelectorAll("#views a")) {
     if (link.dataset.view === found?.[1]) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -75,6 +80,8 @@ async function show() {
     document.title = `${shown.title} · Waypost`;
     if (!first) main.querySelector("h1")?.focus();
     first = false;
+    for (const [name, data] of unheard) if (!(data.revision <= shown.revision)) shown[name]?.(data);
+    unheard = [];
     live.follow(shown.revision, found[1] === "map");
   } catch (problem) {
     if (mine === turn) await explain(problem);
@@ -121,8 +128,12 @@ document.addEventListener("keydown", (event) => {
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
 window.addEventListener("hashchange", show);
 setInterval(() => refreshTimes(), 1000);
-// A page in the background need not be told each second.
-document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshTimes(); });
+// A page in the background lets its stream go after a while: a browser has but six connections to one server.
+let hiding = 0;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiding);
+  if (document.hidden) { hiding = setTimeout(() => live.rest(), 30_000); return; }
+  live.wake();
+  refreshTimes();
+});
 start();
-
-export { get };

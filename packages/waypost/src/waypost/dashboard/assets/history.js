@@ -50,7 +50,7 @@ export async function showHistory(root, { query }) {
     revision: told.items[0]?.revision ?? 0,
     async reset() { const fresh = await get("changes", { service, limit: PAGE }); entries = fresh.items; next = fresh.next; show(); },
     changes(data) {
-      const mine = data.items.filter((entry) => !service || entry.service_id === service);
+      const mine = data.items.filter((entry) => (!service || entry.service_id === service) && entry.revision > (entries[0]?.revision ?? 0));
       if (!mine.length || window.getSelection()?.toString()) return;
       entries = [...mine.reverse(), ...entries].slice(0, MOST);
       show();

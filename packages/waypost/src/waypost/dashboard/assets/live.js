@@ -12,6 +12,7 @@ export class Live {
     this.paused = false;
     this.again = null;
     this.waits = 500;
+    this.resting = false;
   }
 
   /** Follow from a revision on; with ``map`` the traffic is told, too. */
@@ -50,6 +51,17 @@ export class Live {
     clearTimeout(this.again);
     this.source?.close();
     this.source = null;
+  }
+
+  /** Let the stream go until the page is looked at again. */
+  rest() {
+    this.resting = this.source !== null;
+    this.close();
+  }
+
+  wake() {
+    if (this.resting && !this.paused) this.open();
+    this.resting = false;
   }
 
   stop() {

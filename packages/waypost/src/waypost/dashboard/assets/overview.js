@@ -81,6 +81,13 @@ export async function showOverview(root, { query }) {
     replace(facts, told.map(([name, value]) => h("div", { class: name === "Failing" && value ? "bad" : "" }, h("dt", null, name), h("dd", null, number(value)))));
   }
 
+  let newest = changes.items[0]?.revision ?? 0;
+  function unseen(items) {
+    const fresh = items.filter((entry) => entry.revision > newest);
+    newest = Math.max(newest, ...fresh.map((entry) => entry.revision));
+    return fresh;
+  }
+
   replace(root,
     h("h1", { class: "sr", tabindex: "-1" }, "Overview"),
     h("div", { class: "lead" }, verdict, facts),
@@ -102,10 +109,16 @@ export async function showOverview(root, { query }) {
     title: "Overview",
     revision: overview.revision,
     pulse(sample) { [sample.queries, sample.registrations, sample.changes].forEach((value, index) => charts[index].add(value)); },
-    reset() { reload(); get("overview").then((fresh) => showTotals(fresh.totals)); },
+    async reset() {
+      reload();
+      const [fresh, past] = await Promise.all([get("overview"), get("changes", { limit: FEED })]);
+      showTotals(fresh.totals);
+      newest = past.items[0]?.revision ?? newest;
+      replace(feed, past.items.map((entry) => change(entry)));
+    },
     changes(data) {
       showTotals(data.totals);
-      for (const entry of data.items.slice(-FEED)) feed.prepend(change(entry));
+      for (const entry of unseen(data.items).slice(-FEED)) feed.prepend(change(entry));
       while (feed.children.length > FEED) feed.lastChild.remove();
       let moved = data.gone.length > 0 || data.others > 0 || data.items.some((entry) => entry.change.startsWith("Service"));
       for (const service of data.services) {

@@ -54,6 +54,7 @@ export async function showService(root, { arguments: [id], query }) {
     pager.show(fresh.total, fresh.items.length);
   }
 
+  let newest = changes.items[0]?.revision ?? 0;
   let order = 0;
   async function load() {
     const mine = ++order;
@@ -94,7 +95,7 @@ export async function showService(root, { arguments: [id], query }) {
       if (fresh) { service = fresh; showHead(); }
       let moved = data.more > 0;
       for (const entry of mine) {
-        feed.prepend(change(entry));
+        if (entry.revision > newest) { feed.prepend(change(entry)); newest = entry.revision; }
         const present = tiles.get(entry.instance);
         if (entry.row && present) {
           const held = present.contains(document.activeElement);

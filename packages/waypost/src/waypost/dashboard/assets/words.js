@@ -126,7 +126,7 @@ export function change(entry, { withSubject = true } = {}) {
     h("div", null,
       withSubject && h("span", { class: "subject" }, to ? h("a", { href: to, title: entry.instance ?? "" }, subject) : subject, " "),
       h("span", { class: "what" }, entry.summary), " ",
-      h("span", { class: "cause", title: "who or what caused it" }, `${cause}${who}`)),
+      h("span", { class: "cause", title: `${cause}${who}` }, `${cause}${who}`)),
     h("div", { class: "at" }, when(entry.at), h("span", { class: "revision" }, `#${entry.revision}`)));
 }
 
