@@ -70,6 +70,6 @@ function table(explanation) {
       h("th", { scope: "row" }, h("span", { title: each.id }, short(each.id)), h("span", { class: "in" }, each.address ? `${each.address}${each.port ? `:${each.port}` : ""}` : "")),
       h("td", null, badge(each.state)),
       h("td", null, each.in_answer ? "yes" : "no"),
-      h("td", null, each.reason, " ", each.since ? when(each.since) : "")))))),
+      h("td", null, each.reason, each.since ? h("span", { class: "in" }, when(each.since)) : null)))))),
   more > 0 ? h("p", { class: "muted" }, `and ${more} more`) : null];
 }

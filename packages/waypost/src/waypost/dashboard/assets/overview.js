@@ -63,7 +63,7 @@ export async function showOverview(root, { query }) {
     const node = warnings(totals.node);
     const state = totals.dark_services ? "unhealthy" : totals.guarded_services ? "guarded" : wrong || node.length ? "unhealthy" : totals.drained ? "drained" : "healthy";
     const words = wrong
-      ? [`${plural(wrong, "service")} ${wrong === 1 ? "is" : "are"} failing`, totals.since ? [" since ", when(totals.since, "span"), " ago"] : ""]
+      ? [`${plural(wrong, "service")} ${wrong === 1 ? "is" : "are"} failing`, totals.since ? [" since ", when(totals.since, "clock"), h("span", { class: "long" }, " for ", when(totals.since, "span"))] : ""]
       : node.length ? "The registry needs a look" : totals.instances ? "All is well" : "Nothing is registered";
     const more = [
       totals.dark_services && `${plural(totals.dark_services, "service")} ${totals.dark_services === 1 ? "has" : "have"} nobody to hand out`,

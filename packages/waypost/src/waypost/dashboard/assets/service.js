@@ -33,7 +33,7 @@ export async function showService(root, { arguments: [id], query }) {
 
   function showHead() {
     replace(head, badge(stateOf(service), wordOf(service)), bar(service),
-      service.severity >= 2 && service.since ? h("span", { class: "muted" }, "since ", when(service.since, "span"), " ago") : null,
+      service.severity >= 2 && service.since ? h("span", { class: "muted" }, "since ", when(service.since, "clock"), ", for ", when(service.since, "span")) : null,
       h("span", { class: "muted" }, [service.records.join(", ") || "API alone", told.details.routing, `check: ${told.details.check}`].filter(Boolean).join(" · ")));
   }
 

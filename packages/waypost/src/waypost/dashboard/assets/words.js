@@ -46,7 +46,7 @@ export function badge(state, word) {
 export function stateOf(service) {
   if (service.guarded) return "guarded";
   if (service.severity >= 2) return "unhealthy";
-  if (service.total && service.drained === service.total) return "drained";
+  if (service.drained) return "drained";
   if (!service.checked) return "unknown";
   return "healthy";
 }
@@ -101,14 +101,21 @@ export function span(text, now = Date.now()) {
 export function when(text, style = "ago") {
   if (!text) return h("span", { class: "muted" }, "–");
   const told = h("time", { datetime: text, title: text.replace("T", " "), "data-style": style });
-  told.textContent = style === "span" ? span(text) : ago(text);
+  told.textContent = said(text, style, Date.now());
   return told;
+}
+
+function said(text, style, now) {
+  if (style === "span") return span(text, now);
+  if (style !== "clock") return ago(text, now);
+  const at = new Date(text), lately = now - at.getTime() < 20 * 3600_000;
+  return at.toLocaleString(undefined, lately ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
 }
 
 export function refreshTimes(root = document) {
   const now = Date.now();
   for (const each of root.querySelectorAll("time[data-style]")) {
-    const fresh = each.dataset.style === "span" ? span(each.dateTime, now) : ago(each.dateTime, now);
+    const fresh = said(each.dateTime, each.dataset.style, now);
     if (each.textContent !== fresh) each.textContent = fresh;
   }
 }
