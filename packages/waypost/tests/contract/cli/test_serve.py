@@ -14,10 +14,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from waypost.cli import app
 
 WAYPOST = Path(sys.executable).with_name("waypost")
 PATIENCE_S = 60.0
 ANYWHERE = ("--http-address", "127.0.0.1:0", "--dns-address", "127.0.0.1:0", "--dns-admin-address", "127.0.0.1:0")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(*words: str, **variables: str) -> Ended:
+    """Run a command in this process, which has loaded everything already."""
+    environment: dict[str, str | None] = {
+        "AWS_ENDPOINT_URL_SERVICEDISCOVERY": None,
+        "AWS_ACCESS_KEY_ID": "waypost",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "WAYPOST_DNS": None,
+    }
+    ended = CliRunner(env={**environment, **variables}).invoke(app, list(words))
+    assert ended.exception is None or isinstance(ended.exception, SystemExit), ended.exception
+    return Ended(ended.exit_code, ended.stdout, ended.stderr)
 
 
 @dataclass
@@ -39,10 +66,8 @@ class Node:
     def output(self) -> str:
         return (self.folder / "output").read_text()
 
-    def command(self, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        environment = {"PATH": os.environ["PATH"], "XDG_CONFIG_HOME": str(self.folder), **variables}
-        command = [WAYPOST, *words, "--state-dir", self.state]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+    def command(self, *words: str, **variables: str) -> Ended:
+        return command(*words, "--state-dir", str(self.state), XDG_CONFIG_HOME=str(self.folder), **variables)
 
     def told(self, *words: str) -> Any:
         """Return the JSON that a command has printed."""
@@ -207,8 +232,8 @@ def test_instances_are_drained_and_come_back(node: Node) -> None:
 
 
 def test_instances_are_watched_as_they_change(node: Node) -> None:
-    command = [WAYPOST, "instances", "web.example.test", "--watch", "-o", "jsonl", "--state-dir", node.state]
-    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = [WAYPOST, "instances", "web.example.test", "--watch", "-o", "jsonl", "--state-dir", node.state]
+    watching = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert watching.stdout is not None
     try:
         assert {json.loads(watching.stdout.readline())["instance"] for _ in range(2)} == {"web-1", "web-2"}
@@ -223,6 +248,40 @@ def test_instances_are_watched_as_they_change(node: Node) -> None:
     finally:
         watching.kill()
         watching.communicate()
+
+
+def on_terminal(words: list[Any], until: str, **streams: Any) -> str:
+    """Return what a command shows on a terminal until that appears; then it gets Ctrl-C."""
+    ours, theirs = os.openpty()
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"}
+    terminal = {name: theirs for name, stream in streams.items() if stream is None}
+    process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, **{**streams, **terminal})
+    os.close(theirs)
+    shown = b""
+    try:
+        while until.encode() not in shown:
+            shown += os.read(ours, 65_536)  # ends with an error once nobody holds the other end
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE_S)
+        os.close(ours)
+    return shown.decode()
+
+
+def test_a_terminal_shows_a_table_that_is_kept_up_and_no_colour_where_none_is_wanted(node: Node) -> None:
+    words = [WAYPOST, "instances", "web.example.test", "--watch", "--state-dir", node.state]
+    shown = on_terminal(words, "web-2", stdout=None, stderr=subprocess.DEVNULL)
+    assert "web-1" in shown
+    assert "\x1b[3" not in shown  # no foreground colour
+    plain = node.command("instances", "web.example.test").stdout
+    assert "\x1b" not in plain
+    assert "web-1" in plain
+
+
+def test_what_takes_its_time_shows_so_on_a_terminal_and_beside_the_data(node: Node) -> None:
+    words = [WAYPOST, "wait", "never.example.test", "--for", "healthy", "--state-dir", node.state]
+    shown = on_terminal(words, "0 of 1", stdout=subprocess.DEVNULL, stderr=None)
+    assert "waiting for never.example.test to be healthy" in shown
 
 
 def test_a_catalog_is_imported_once_and_conflicts_change_nothing(node: Node, tmp_path: Path) -> None:
@@ -280,9 +339,8 @@ def test_doctor_finds_what_stands_in_the_way(node: Node, tmp_path: Path) -> None
 def test_flags_come_from_the_file_where_nothing_else_says(node: Node, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(f'state-dir = "{node.state}"\n[namespaces]\noutput = "name"\n')
 
-    def listed(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        environment = {"PATH": os.environ["PATH"], "WAYPOST_CONFIG": str(tmp_path / "config.toml"), **variables}
-        return subprocess.run([WAYPOST, *words], env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+    def listed(*words: str, **variables: str) -> Ended:
+        return command(*words, WAYPOST_CONFIG=str(tmp_path / "config.toml"), **variables)
 
     assert listed("namespaces").stdout == "example.test\n"
     assert listed("namespaces", WAYPOST_OUTPUT="jsonl").stdout.startswith("{")

@@ -63,7 +63,9 @@ def register(
     async def work(registry: "Registry") -> None:
         from waypost.cli.catalog import changing
         from waypost.cli.catalog.lookup import find_service
+        from waypost.cloudmap import cause
 
+        cause.set("waypost register")
         found = await find_service(registry.client, service)
         await changing.register(registry.client, found["Id"], instance, attributes)
         _show_done(instance, "registered", found, output)
@@ -83,7 +85,9 @@ def deregister(
     async def work(registry: "Registry") -> None:
         from waypost.cli.catalog import changing
         from waypost.cli.catalog.lookup import find_service
+        from waypost.cloudmap import cause
 
+        cause.set("waypost deregister")
         found = await find_service(registry.client, service)
         await changing.deregister(registry.client, found["Id"], instance)
         _show_done(instance, "deregistered", found, output)
