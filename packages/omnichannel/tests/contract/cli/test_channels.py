@@ -1,5 +1,6 @@
 """``omnichannel channels test``, as a user calls it."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from threading import Thread
 import pytest
 
 from omnichannel.cli.channels import proof
+from omnichannel.database import Database
+from omnichannel.database.accounts import Accounts
 
 OMNICHANNEL = Path(sys.executable).with_name("omnichannel")
 
@@ -47,11 +50,25 @@ def run(tmp_path: Path, *arguments: str, **environment: str) -> "subprocess.Comp
     return subprocess.run(command, env=defaults | environment, capture_output=True, text=True, timeout=40)
 
 
+async def proven(tmp_path: Path) -> dict[str, str | None]:
+    """Return what each account is proven against, as another process reads it later."""
+    database = Database.open(f"sqlite:///{tmp_path / 'test.db'}")
+    try:
+        return {name: account.proven for name, account in (await Accounts(database).all()).items()}
+    finally:
+        await database.close()
+
+
 def test_one_message_is_sent_and_the_answer_printed(tmp_path: Path, slack_url: str) -> None:
     (tmp_path / "token").write_text("xoxb-s3cret\n")
     environment = {"SLACK_BOT_TOKEN_FILE": str(tmp_path / "token"), "SLACK_URL": slack_url}
     sent = run(tmp_path, "slack", "--to", "C024BE91L", **environment)
     assert (sent.returncode, sent.stdout) == (0, "accepted as C1/1.2 by a stand-in on this machine\n"), sent.stderr
+    assert asyncio.run(proven(tmp_path)) == {"slack": "emulator"}
+    own = {f"SLACK__NEWS__{name}": value for name, value in environment.items()}
+    sent = run(tmp_path, "slack", "--to", "C024BE91L", "--account", "news", **own)
+    assert (sent.returncode, sent.stdout) == (0, "accepted as C1/1.2 by a stand-in on this machine\n"), sent.stderr
+    assert asyncio.run(proven(tmp_path)) == {"slack": "emulator", "slack:news": "emulator"}
     refused = run(tmp_path, "slack", "--to", "C0MISSING", **environment)
     assert (refused.returncode, refused.stderr) == (
         1,
