@@ -2,6 +2,7 @@
 
 from email.utils import parseaddr
 from pathlib import Path
+from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -9,10 +10,12 @@ from omnichannel.channels.aws import AwsAccount
 from omnichannel.channels.credentials import Credentials, Secret
 from omnichannel.channels.email import Email
 from omnichannel.channels.ses import Ses
-from omnichannel.channels.smtp_connections import Server
+from omnichannel.channels.smtp_connections import AT_MOST, Connections, Server
 from omnichannel.settings import Settings, SettingsInvalid, SmtpUrl
 
 __all__ = ["build"]
+
+MOST: Final = 1000  # connections: as many as a worker may have deliveries in flight
 
 
 def build(settings: Settings, credentials: Credentials) -> Email | Ses | None:
@@ -31,7 +34,10 @@ def build(settings: Settings, credentials: Credentials) -> Email | Ses | None:
             )
         case "smtp":
             server = _server(settings, credentials)
-            return None if server is None else Email(server, sender=sender, unsubscribe_url=unsubscribe_url)
+            if server is None:
+                return None
+            connections = Connections(server, at_most=_at_most(credentials))
+            return Email(server, sender=sender, unsubscribe_url=unsubscribe_url, connections=connections)
         case other:
             raise SettingsInvalid((f"{credentials.named('EMAIL_PROVIDER')}: {other!r} is neither smtp nor ses",))
 
@@ -49,6 +55,13 @@ def _server(settings: Settings, credentials: Credentials) -> Server | None:
         ca_file=Path(ca_file) if ca_file else None,
         timeout_s=settings.smtp_timeout_s,
     )
+
+
+def _at_most(credentials: Credentials) -> int:
+    text = credentials.text("SMTP_CONNECTIONS", str(AT_MOST))
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise SettingsInvalid((f"{credentials.named('SMTP_CONNECTIONS')}: must be a number from 1 to {MOST}",))
+    return int(text)
 
 
 def _check(url: Secret) -> None:

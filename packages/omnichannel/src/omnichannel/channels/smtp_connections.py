@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -24,10 +25,11 @@ from omnichannel.channels.credentials import CredentialMissing, Secret
 from omnichannel.channels.words import excerpt
 from omnichannel.settings import SmtpUrl
 
-__all__ = ["Connection", "Connections", "Server", "ServerMisconfigured"]
+__all__ = ["AT_MOST", "Connection", "Connections", "Server", "ServerMisconfigured"]
 
 AT_MOST: Final = 8  # open at once: many servers bound what one client may have
 IDLE_S: Final = 20.0
+WAIT_S: Final = 60.0  # for a connection that is free; well below what a worker gives a delivery in all
 MESSAGES: Final = 100  # over one connection: servers bound that too
 RESET_TIMEOUT_S: Final = 5.0
 QUIT_TIMEOUT_S: Final = 1.0
@@ -127,9 +129,10 @@ class Connections:
         *,
         at_most: int = AT_MOST,
         idle_s: float = IDLE_S,
+        wait_s: float = WAIT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._server, self._idle_s, self._clock = server, idle_s, clock
+        self._server, self._idle_s, self._wait_s, self._clock = server, idle_s, wait_s, clock
         self._room = asyncio.Semaphore(at_most)
         self._idle: list[Connection] = []  # the one used last at the end
 
@@ -139,7 +142,7 @@ class Connections:
 
         It is kept afterwards if the server still holds it open.
         """
-        async with self._room:
+        async with self._place():
             connection = await self._take(fresh=fresh)
             try:
                 yield connection
@@ -157,6 +160,19 @@ class Connections:
         """Take leave of the server on every connection that is idle."""
         idle, self._idle = self._idle, []
         await asyncio.gather(*map(_leave, idle))
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Wait for one of the connections to be free. Raises TimeoutError: nothing was sent."""
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._room.acquire()
+        except TimeoutError:
+            raise TimeoutError(f"no connection to the mail server was free within {self._wait_s:g} s") from None
+        try:
+            yield
+        finally:
+            self._room.release()
 
     async def _take(self, *, fresh: bool) -> Connection:
         await self._drop_old()
@@ -191,14 +207,21 @@ async def _leave(connection: Connection) -> None:
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what certificates are verified by; a file is read again when it has changed."""
+    if ca_file is None:
+        return _loaded(None, 0)
+    try:
+        return _loaded(ca_file, ca_file.stat().st_mtime_ns)
+    except OSError as exc:
+        reason = exc.strerror or "it holds no certificate"
+        raise ServerMisconfigured(f"SMTP_CA_FILE cannot be used: {reason}") from exc
+
+
+@lru_cache(maxsize=16)
+def _loaded(ca_file: Path | None, _: int) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError as exc:
-            raise ServerMisconfigured(
-                f"SMTP_CA_FILE cannot be used: {exc.strerror or 'it holds no certificate'}"
-            ) from exc
+        context.load_verify_locations(ca_file)
     return context
 
 

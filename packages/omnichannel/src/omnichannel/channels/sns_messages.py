@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 __all__ = ["CertificateAway", "Fetch", "NotSigned", "SnsMessage", "SnsMessages", "fetch"]
 
-HOST: Final = re.compile(r"sns\.[a-z]{2}(-[a-z]+)+-\d\.amazonaws\.com(\.cn)?")
+HOST: Final = re.compile(r"sns\.[a-z]{2}(-[a-z]+)+-\d{1,2}\.amazonaws\.com(\.cn)?")
 CONFIRMATIONS: Final = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 SIGNED: Final[Mapping[str, tuple[str, ...]]] = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),

@@ -11,7 +11,7 @@ from omnichannel.database.doorbell import ring
 from omnichannel.database.engine import Database
 from omnichannel.database.rows import shorten, to_ms
 from omnichannel.database.tables import NAMED, attempt, delivery
-from omnichannel.messages.lifecycle import NEXT
+from omnichannel.messages.lifecycle import ARRIVED, NEXT
 from omnichannel.messages.model import Channel, DeliveryStatus
 
 __all__ = ["Receipts"]
@@ -46,7 +46,8 @@ class Receipts:
             if row is None:
                 return False
             event, words = receipt.event, receipt.words
-            status = None if event is None else NEXT.get((DeliveryStatus(row.status), event))
+            before = DeliveryStatus(row.status)
+            status = NEXT.get((before, event)) if event is not None and before in ARRIVED else None
             if status is not None:
                 moved = update(delivery).where(delivery.c.id == row.id)
                 error = {} if words is None else {"last_error": shorten(words)}

@@ -173,6 +173,21 @@ def test_what_cannot_be_used_is_named_without_its_value() -> None:
     assert "s3cret" not in str(caught.value)
     with pytest.raises(SettingsInvalid, match="SMTP_FROM"):
         build(Settings(), Credentials({"SMTP_FROM": "nobody"}))
+    for number in ("0", "many", "1001", "-1"):
+        with pytest.raises(SettingsInvalid, match="SMTP_CONNECTIONS"):
+            build(Settings(), Credentials({"SMTP_URL": "smtp://localhost", "SMTP_CONNECTIONS": number}))
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_a_file_of_authorities_that_cannot_be_used_is_named(
+    content: str | None, start_server: StartServer, claim: Claim, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    outcome = await Email(at(await start_server(Mailbox()), ca_file=file), sender="a@example.org").send(claim)
+    assert isinstance(outcome, Throttled)
+    assert outcome.reason.startswith("settings: SMTP_CA_FILE cannot be used")
 
 
 async def test_messages_go_over_one_connection(start_server: StartServer, claim: Claim) -> None:
@@ -191,6 +206,22 @@ async def test_many_at_once_take_no_more_connections_than_are_allowed(start_serv
     adapter = Email(server, sender="a@example.org", connections=Connections(server, at_most=2))
     assert await asyncio.gather(*(adapter.send(claim) for _ in range(8))) == [Accepted()] * 8
     assert len({id(each) for each in mailbox.connections}) <= 2
+    await adapter.close()
+
+
+async def test_who_waits_for_a_connection_for_too_long_has_sent_nothing(
+    start_server: StartServer, claim: Claim
+) -> None:
+    mailbox = Mailbox()
+    server = at(await start_server(mailbox))
+    connections = Connections(server, at_most=1, wait_s=0.05)
+    adapter = Email(server, sender="a@example.org", connections=connections)
+    async with connections.use():
+        outcome = await adapter.send(claim)
+    assert isinstance(outcome, TransientFailure)
+    assert "no connection to the mail server was free" in outcome.reason
+    assert not mailbox.messages
+    assert await adapter.send(claim) == Accepted()
     await adapter.close()
 
 
