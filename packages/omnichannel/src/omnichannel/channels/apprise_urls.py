@@ -17,13 +17,14 @@ from typing import Any, Final
 
 from omnichannel.channels.adapter import InvalidAddress
 from omnichannel.channels.credentials import Credentials
+from omnichannel.channels.entries import read_entries
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.rendered import Rendered
 from omnichannel.messages.model import Claim
 from omnichannel.messages.outcome import Accepted, LostAnswer, Outcome
 from omnichannel.settings import Settings
 
-__all__ = ["AppriseUrls", "build", "parse_entries"]
+__all__ = ["AppriseUrls", "build"]
 
 THREADS: Final = 8  # its calls block: they get threads of their own
 TIMEOUT_S: Final = 60.0
@@ -87,27 +88,12 @@ class AppriseUrls:
         return url
 
     def _entries(self) -> Mapping[str, str]:
-        if self._urls_file is None:
-            return {}
-        try:
-            return parse_entries(self._urls_file.read_text())
-        except (OSError, UnicodeDecodeError):
-            return {}
+        return {} if self._urls_file is None else read_entries(self._urls_file)
 
     async def _in_thread(self, call: Any, *arguments: object) -> Any:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="apprise")
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
-
-
-def parse_entries(text: str) -> dict[str, str]:
-    """Return the entries of a file of lines ``name = url``; empty lines and those that begin with # are none."""
-    entries = {}
-    for line in text.splitlines():
-        name, equals, url = line.partition("=")
-        if equals and not line.lstrip().startswith("#"):
-            entries[name.strip()] = url.strip()
-    return entries
 
 
 def _shown(address: str) -> str:

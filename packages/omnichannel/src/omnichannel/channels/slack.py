@@ -1,16 +1,20 @@
 """The Slack channel: by a bot's token to a conversation, or by an incoming webhook.
 
-An address is a conversation's id or name (``C024BE91L``, ``#general``), or an incoming webhook's URL. Slack answers
-most refusals of its Web API with status 200 and ``"ok": false``. Sources: Slack API, "chat.postMessage", "Incoming
-webhooks", "Rate limits".
+An address is a conversation's id or name (``C024BE91L``, ``#general``), the name of an entry in the file of incoming
+webhooks (lines of ``name = url``, read at every use), or such a webhook's URL, which is a secret: an entry keeps it out
+of the database. Slack answers most refusals of its Web API with status 200 and ``"ok": false``. Sources: Slack API,
+"chat.postMessage", "Incoming webhooks", "Rate limits".
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from omnichannel.channels.adapter import InvalidAddress
 from omnichannel.channels.credentials import CredentialMissing, Credentials, Secret
+from omnichannel.channels.entries import read_entries
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.http_api import Answer, HttpApi, Unanswered, Unsent
 from omnichannel.channels.rendered import Rendered, as_one_text
@@ -21,6 +25,7 @@ from omnichannel.settings import Settings
 __all__ = ["Slack", "build", "outcome_of_api", "outcome_of_hook"]
 
 LENGTH: Final = 40_000  # characters of a message's text
+ENTRY: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CONVERSATION: Final = re.compile(r"[CDGU][A-Z0-9]{2,30}|#[^\s#,]{1,80}")
 
 ERRORS: Final[Mapping[str, Failure]] = {
@@ -61,15 +66,27 @@ ERRORS: Final[Mapping[str, Failure]] = {
 class Slack:
     """Sends by ``token`` where an address is a conversation; to incoming webhooks below ``hooks_url`` without one."""
 
-    def __init__(self, api: HttpApi, *, token: Secret | None, hooks_url: str) -> None:
+    def __init__(
+        self,
+        api: HttpApi,
+        *,
+        token: Secret | None,
+        hooks_url: str,
+        hooks_file: Path | None = None,
+        takes_urls: bool = True,
+    ) -> None:
         self._api, self._token, self._hooks_url = api, token, hooks_url.rstrip("/") + "/"
+        self._hooks_file, self._takes_urls = hooks_file, takes_urls
 
     @property
     def endpoint(self) -> str:
         return self._api.url
 
     async def check_address(self, address: str) -> None:
-        if address.startswith(self._hooks_url) and address.isprintable() and " " not in address:
+        if ENTRY.fullmatch(address):
+            await asyncio.to_thread(self._hook, address)
+            return
+        if address.startswith(self._hooks_url) and address.isprintable() and " " not in address and self._takes_urls:
             return
         if not CONVERSATION.fullmatch(address):
             raise InvalidAddress(address[:20], "is no conversation such as C024BE91L or #general, nor a webhook's URL")
@@ -82,21 +99,34 @@ class Slack:
     async def send(self, claim: Claim) -> Outcome:
         text = self.render(claim.subject, claim.body).text
         try:
-            if claim.address.startswith("http"):
-                if not claim.address.startswith(self._hooks_url):  # it was taken under another setting
-                    return outcome_of(Failure.PERMANENT, f"is no webhook below {self._hooks_url}")
-                return outcome_of_hook(await self._api.post(claim.address, body={"text": text}))
+            if claim.address.startswith("http") or ENTRY.fullmatch(claim.address):
+                url = await asyncio.to_thread(self._hook, claim.address)
+                return outcome_of_hook(await self._api.post(url, body={"text": text}))
             if self._token is None:
                 return outcome_of(Failure.AUTH, "SLACK_BOT_TOKEN is not set")
             headers = {"authorization": f"Bearer {self._token.read()}"}
             body = {"channel": claim.address, "text": text, "unfurl_links": False}
             return outcome_of_api(await self._api.post("/api/chat.postMessage", body=body, headers=headers))
+        except InvalidAddress as exc:  # it was taken under another setting, or is no entry any more
+            return outcome_of(Failure.AUTH if ENTRY.fullmatch(claim.address) else Failure.PERMANENT, exc.reason)
         except CredentialMissing as exc:
             return outcome_of(Failure.AUTH, str(exc))
         except Unsent as exc:
             return outcome_of(Failure.TRANSIENT, exc.reason)
         except Unanswered as exc:
             return LostAnswer(exc.reason)
+
+    def _hook(self, address: str) -> str:
+        """Return the URL of an incoming webhook. Raises InvalidAddress."""
+        url = address
+        if ENTRY.fullmatch(address):
+            entries = read_entries(self._hooks_file) if self._hooks_file is not None else {}
+            if address not in entries:
+                raise InvalidAddress(address, "is no entry of SLACK_WEBHOOKS_FILE")
+            url = entries[address]
+        if not url.startswith(self._hooks_url):
+            raise InvalidAddress(address[:20], f"is no webhook below {self._hooks_url}")
+        return url
 
     async def healthy(self) -> bool:
         return await self._api.reachable()
@@ -142,9 +172,15 @@ def _escaped(text: str) -> str:
 
 
 def build(_: Settings, credentials: Credentials) -> Slack | None:
-    """Return the channel where a token is set, or incoming webhooks are allowed (``SLACK_WEBHOOKS=on``)."""
-    token = credentials.secret("SLACK_BOT_TOKEN")
-    if token is None and credentials.text("SLACK_WEBHOOKS") != "on":
+    """Return the channel where a token is set, or incoming webhooks by a file, or by URLs (``SLACK_WEBHOOKS=on``)."""
+    token, file = credentials.secret("SLACK_BOT_TOKEN"), credentials.text("SLACK_WEBHOOKS_FILE")
+    takes_urls = credentials.text("SLACK_WEBHOOKS") == "on"
+    if token is None and not file and not takes_urls:
         return None
-    api = HttpApi(credentials.text("SLACK_URL", "https://slack.com"))
-    return Slack(api, token=token, hooks_url=credentials.text("SLACK_HOOKS_URL", "https://hooks.slack.com/services"))
+    return Slack(
+        HttpApi(credentials.text("SLACK_URL", "https://slack.com")),
+        token=token,
+        hooks_url=credentials.text("SLACK_HOOKS_URL", "https://hooks.slack.com/services"),
+        hooks_file=Path(file) if file else None,
+        takes_urls=takes_urls or token is not None,
+    )

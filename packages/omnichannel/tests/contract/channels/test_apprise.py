@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 
 from omnichannel.channels.adapter import InvalidAddress
-from omnichannel.channels.apprise_urls import AppriseUrls, build, parse_entries
+from omnichannel.channels.apprise_urls import AppriseUrls, build
 from omnichannel.channels.credentials import Credentials
+from omnichannel.channels.entries import parse_entries
 from omnichannel.messages.model import Channel, Claim
 from omnichannel.messages.outcome import Accepted, PermanentFailure, TransientFailure
 from omnichannel.settings import Settings

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from omnichannel.channels.aws import AwsAccount
+from omnichannel.channels.aws import COMMON, AwsAccount
 from omnichannel.channels.credentials import Credentials
-from omnichannel.channels.ses import Ses
-from omnichannel.channels.sms import SnsSms
+from omnichannel.channels.failure import Failure, outcome_of
+from omnichannel.channels.ses import SES_ERRORS, Ses
+from omnichannel.channels.sms import SNS_ERRORS, SnsSms
 from omnichannel.messages.model import Channel, Claim
 from omnichannel.messages.outcome import Accepted, Gone, LostAnswer, PermanentFailure, Throttled, TransientFailure
 
@@ -153,6 +154,8 @@ async def test_each_error_of_ses(
 
 SNS = [  # Amazon SNS API reference, "Publish", section "Errors", and "Common errors"
     (400, "Throttling", Throttled, None),
+    (500, "InternalError", TransientFailure, None),
+    (403, "InvalidSecurity", Throttled, 60),
     (400, "KMSThrottling", Throttled, None),
     (403, "AuthorizationError", Throttled, 60),
     (403, "InvalidClientTokenId", Throttled, 60),
@@ -183,6 +186,28 @@ async def test_each_error_of_sns(
     outcome = await adapter.send(make_claim(Channel.SMS, NUMBER))
     assert isinstance(outcome, failure)
     assert getattr(outcome, "retry_after_s", None) == wait_s
+
+
+def test_no_line_of_a_table_is_left_out() -> None:
+    assert set(SES_ERRORS) <= {code for _, code, *_ in SES}
+    assert set(SNS_ERRORS) <= {code for _, code, *_ in SNS}
+
+
+COMMON_CODES = [(403 if expected is Failure.AUTH else 400, code, expected) for code, expected in COMMON.items()]
+
+
+@pytest.mark.parametrize(("status", "code", "expected"), COMMON_CODES)
+async def test_each_error_that_all_services_have(
+    status: int, code: str, expected: Failure, start_receiver: StartReceiver, make_claim: MakeClaim
+) -> None:
+    """The services' API references, "Common errors"."""
+
+    async def receive(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"message": "words"}, status=status, headers={"x-amzn-errortype": code})
+
+    adapter = Ses(account(await start_receiver(receive)), sender="a@example.org")
+    outcome = await adapter.send(make_claim(Channel.EMAIL, "ada@example.com"))
+    assert outcome == outcome_of(expected, f"SES answered {code}: words")
 
 
 @pytest.mark.parametrize("make", ["ses", "sns"])

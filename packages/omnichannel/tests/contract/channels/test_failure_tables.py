@@ -4,20 +4,22 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from omnichannel.channels.adapter import Adapter
-from omnichannel.channels.credentials import Secret
+from omnichannel.channels import slack
+from omnichannel.channels.adapter import Adapter, InvalidAddress
+from omnichannel.channels.credentials import Credentials, Secret
 from omnichannel.channels.facebook import Facebook
-from omnichannel.channels.graph import Graph
+from omnichannel.channels.graph import GRAPH_ERRORS, Graph
 from omnichannel.channels.http_api import Answer, HttpApi
 from omnichannel.channels.instagram import Instagram
 from omnichannel.channels.linkedin import LinkedIn, escaped, linkedin_outcome
 from omnichannel.channels.slack import Slack
-from omnichannel.channels.sms import TwilioSms
+from omnichannel.channels.sms import TWILIO_ERRORS, TwilioSms
 from omnichannel.channels.whatsapp import WhatsApp
 from omnichannel.messages.model import Channel, Claim
 from omnichannel.messages.outcome import (
@@ -29,6 +31,7 @@ from omnichannel.messages.outcome import (
     Throttled,
     TransientFailure,
 )
+from omnichannel.settings import Settings
 
 from .conftest import StartReceiver
 
@@ -77,28 +80,29 @@ def graph(url: str) -> Graph:
     return Graph(HttpApi(url, timeout_s=2), version="v23.0", token=TOKEN)
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "expected"),
-    [  # Twilio, "Error and warning dictionary"
-        (401, 20003, WAITS),  # authenticate
-        (429, 20429, WAITS),  # too many requests
-        (400, 14107, WAITS),  # SMS send rate limit exceeded
-        (400, 21611, WAITS),  # this From number has exceeded its queue
-        (429, 63038, WAITS),  # daily message limit
-        (400, 21211, NEVER),  # invalid To
-        (400, 21212, NEVER),  # invalid From
-        (403, 21408, WAITS),  # region not enabled: by its status a question of permission
-        (400, 21606, NEVER),  # From cannot send SMS
-        (400, 21608, NEVER),  # unverified number on a trial account
-        (400, 21610, GONE),  # the recipient has opted out
-        (400, 21612, NEVER),  # To and From do not go together
-        (400, 21614, NEVER),  # not a mobile number
-        (400, 21617, NEVER),  # longer than 1600 characters
-        (404, 20404, NEVER),  # no such resource
-        (500, 20500, AGAIN),  # internal server error
-        (503, 20503, AGAIN),  # service unavailable
-    ],
-)
+TWILIO = [  # Twilio, "Error and warning dictionary"
+    (401, 20003, WAITS),  # authenticate
+    (403, 20005, WAITS),  # account not active
+    (429, 20429, WAITS),  # too many requests
+    (400, 14107, WAITS),  # SMS send rate limit exceeded
+    (400, 21611, WAITS),  # this From number has exceeded its queue
+    (429, 63038, WAITS),  # daily message limit
+    (400, 21211, NEVER),  # invalid To
+    (400, 21212, NEVER),  # invalid From
+    (403, 21408, WAITS),  # region not enabled: by its status a question of permission
+    (400, 21606, NEVER),  # From cannot send SMS
+    (400, 21608, NEVER),  # unverified number on a trial account
+    (400, 21610, GONE),  # the recipient has opted out
+    (400, 21612, NEVER),  # To and From do not go together
+    (400, 21614, NEVER),  # not a mobile number
+    (400, 21617, NEVER),  # longer than 1600 characters
+    (404, 20404, NEVER),  # no such resource
+    (500, 20500, AGAIN),  # internal server error
+    (503, 20503, AGAIN),  # service unavailable
+]
+
+
+@pytest.mark.parametrize(("status", "code", "expected"), TWILIO)
 async def test_twilio(
     status: int, code: int, expected: str, start_receiver: StartReceiver, make_claim: MakeClaim
 ) -> None:
@@ -145,29 +149,42 @@ async def test_twilio_gets_what_the_resource_asks_for(start_receiver: StartRecei
     ]
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [  # Slack, "chat.postMessage", section "Errors"
-        ("ratelimited", WAITS),
-        ("message_limit_exceeded", WAITS),
-        ("invalid_auth", WAITS),
-        ("not_authed", WAITS),
-        ("token_revoked", WAITS),
-        ("token_expired", WAITS),
-        ("account_inactive", WAITS),
-        ("missing_scope", WAITS),
-        ("channel_not_found", NEVER),
-        ("not_in_channel", NEVER),
-        ("is_archived", GONE),
-        ("msg_too_long", NEVER),
-        ("no_text", NEVER),
-        ("restricted_action", NEVER),
-        ("service_unavailable", AGAIN),
-        ("internal_error", LOST),
-        ("fatal_error", LOST),
-        ("an_error_of_tomorrow", NEVER),
-    ],
-)
+SLACK = [  # Slack, "chat.postMessage", section "Errors"
+    ("ratelimited", WAITS),
+    ("message_limit_exceeded", WAITS),
+    ("invalid_auth", WAITS),
+    ("not_authed", WAITS),
+    ("token_revoked", WAITS),
+    ("token_expired", WAITS),
+    ("account_inactive", WAITS),
+    ("missing_scope", WAITS),
+    ("channel_not_found", NEVER),
+    ("not_in_channel", NEVER),
+    ("is_archived", GONE),
+    ("msg_too_long", NEVER),
+    ("no_text", NEVER),
+    ("restricted_action", NEVER),
+    ("service_unavailable", AGAIN),
+    ("internal_error", LOST),
+    ("fatal_error", LOST),
+    ("an_error_of_tomorrow", NEVER),
+    ("rate_limited", WAITS),
+    ("no_permission", WAITS),
+    ("org_login_required", WAITS),
+    ("ekm_access_denied", WAITS),
+    ("too_many_attachments", NEVER),
+    ("invalid_arguments", NEVER),
+    ("channel_is_archived", GONE),
+    ("user_not_found", GONE),
+    ("no_service", GONE),
+    ("no_team", GONE),
+    ("team_disabled", GONE),
+    ("team_added_to_org", AGAIN),
+    ("request_timeout", AGAIN),
+]
+
+
+@pytest.mark.parametrize(("error", "expected"), SLACK)
 async def test_slacks_api(error: str, expected: str, start_receiver: StartReceiver, make_claim: MakeClaim) -> None:
     outcome = await answer_of(
         start_receiver,
@@ -179,19 +196,19 @@ async def test_slacks_api(error: str, expected: str, start_receiver: StartReceiv
     assert kind_of(outcome) == expected
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "expected"),
-    [  # Slack, "Incoming webhooks", section "Handling errors"
-        (200, "ok", "taken"),
-        (400, "invalid_payload", NEVER),
-        (403, "action_prohibited", NEVER),
-        (404, "channel_not_found", NEVER),
-        (410, "channel_is_archived", GONE),
-        (404, "no_service", GONE),
-        (500, "rollup_error", AGAIN),
-        (429, "rate_limited", WAITS),
-    ],
-)
+HOOKS = [  # Slack, "Incoming webhooks", section "Handling errors"
+    (200, "ok", "taken"),
+    (400, "invalid_payload", NEVER),
+    (403, "action_prohibited", NEVER),
+    (404, "channel_not_found", NEVER),
+    (410, "channel_is_archived", GONE),
+    (404, "no_service", GONE),
+    (500, "rollup_error", AGAIN),
+    (429, "rate_limited", WAITS),
+]
+
+
+@pytest.mark.parametrize(("status", "text", "expected"), HOOKS)
 async def test_slacks_incoming_webhooks(
     status: int, text: str, expected: str, start_receiver: StartReceiver, make_claim: MakeClaim
 ) -> None:
@@ -207,6 +224,36 @@ async def test_slacks_incoming_webhooks(
     await adapter.check_address(address)
     assert kind_of(await adapter.send(make_claim(Channel.SLACK, address))) == expected
     assert asked == [{"text": "*Launch ✓*\n\nWe are live.\n.\nReally."}]
+    await adapter.close()
+
+
+async def test_an_incoming_webhook_that_is_named_keeps_its_url_out_of_the_message(
+    start_receiver: StartReceiver, make_claim: MakeClaim, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    async def receive(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(text="ok")
+
+    url, file = await start_receiver(receive), tmp_path / "hooks"
+    environment = {"SLACK_WEBHOOKS_FILE": str(file), "SLACK_HOOKS_URL": f"{url}/services"}
+    adapter = slack.build(Settings(), Credentials(environment))
+    assert adapter is not None
+    claim = make_claim(Channel.SLACK, "launches")
+    with pytest.raises(InvalidAddress, match="no entry of SLACK_WEBHOOKS_FILE"):
+        await adapter.check_address("launches")
+    assert kind_of(await adapter.send(claim)) == WAITS  # whoever owns the file may be writing it
+    for secret in ("first", "second"):
+        file.write_text(f"launches = {url}/services/T0/B0/{secret}\n")
+        await adapter.check_address("launches")
+        assert kind_of(await adapter.send(claim)) == "taken"
+    assert asked == ["/services/T0/B0/first", "/services/T0/B0/second"]
+    file.write_text("launches = https://example.com/elsewhere\n")
+    with pytest.raises(InvalidAddress, match="no webhook below"):
+        await adapter.check_address("launches")
+    with pytest.raises(InvalidAddress):  # a URL is no address unless that is allowed
+        await adapter.check_address(f"{url}/services/T0/B0/first")
     await adapter.close()
 
 
@@ -236,7 +283,22 @@ META = [  # Graph API, "Handling errors"; WhatsApp Cloud API, "Error codes"; sta
     (400, 132001, NEVER),
     (400, 132000, NEVER),
     (403, 131031, WAITS),
+    (400, 3, WAITS),
+    (400, 341, WAITS),
+    (401, 102, WAITS),
+    (403, 9, WAITS),
+    (400, 9007, AGAIN),
+    (403, 131005, WAITS),
+    (400, 131042, WAITS),
+    (500, 131057, AGAIN),
+    (503, 133004, AGAIN),
 ]
+
+
+def test_no_line_of_a_table_is_left_out() -> None:
+    assert set(GRAPH_ERRORS) <= {code for _, code, _ in META}
+    assert set(TWILIO_ERRORS) <= {code for _, code, _ in TWILIO}
+    assert set(slack.ERRORS) <= {error for error, _ in SLACK} | {error for _, error, _ in HOOKS}
 
 
 @pytest.mark.parametrize(("status", "code", "expected"), META)
