@@ -1,26 +1,4 @@
-"""What is counted, for Prometheus. Every label has few values: channels, outcomes, routes, states; never ids.
-
-=====================================  ==========================  =====================================================
-name                                   labels                      counts
-=====================================  ==========================  =====================================================
-omnichannel_messages_accepted_total                                messages kept
-omnichannel_deliveries_total           channel, outcome            attempts that have ended
-omnichannel_due_lag_seconds            channel                     from due to the start of the attempt, a histogram
-omnichannel_send_seconds               channel                     of one attempt, a histogram
-omnichannel_in_flight                  channel                     attempts under way in this worker
-omnichannel_dispatched_total                                       deliveries queued by this scheduler
-omnichannel_swept_total                what                        deliveries that the sweep took up
-omnichannel_occurrences_total          state                       occurrences of schedules decided
-omnichannel_waiting                    state                       deliveries in an open state, up to 10,000
-omnichannel_oldest_due_seconds                                     how long the longest due delivery has been due
-omnichannel_dead_letters                                           deliveries dead or unknown, up to 10,000
-omnichannel_stream_lag                                             hints on the embedded stream that nobody has heard
-omnichannel_retry_depth                attempts                    deliveries in retry_wait by attempts made
-omnichannel_events_total               outcome                     events sent to the senders' endpoints
-omnichannel_http_requests_total        method, route, status       requests answered
-omnichannel_http_seconds               method, route               of a request, a histogram
-=====================================  ==========================  =====================================================
-"""
+"""What is counted, for Prometheus. ``metric_names`` has the names and what they mean; labels are never ids."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
