@@ -17,13 +17,13 @@ COUNTED: Final = 10_000  # rows, at most
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depths:
-    """Numbers of deliveries, each up to COUNTED."""
+    """Numbers of deliveries, each up to COUNTED, and what else waits."""
 
     waiting: int
     queued: int
     sending: int
     dead: int
-    stream_lag: int
+    stream_lag: dict[str, int]  # by group: hints that it has not heard, by their numbers
     oldest_due_s: float  # how long the longest due has been due; 0: none is due
     retries: dict[int, int]  # by attempts made, of those waiting
 
@@ -38,8 +38,9 @@ async def read_depths(database: Database, *, now: datetime) -> Depths:
 
         due = select(func.min(delivery.c.due_at)).where(WAITING)
         due_at: int | None = (await connection.execute(due)).scalar_one()
-        heard = select(func.coalesce(func.min(stream_position.c.number), 0)).scalar_subquery()
-        lag = select(stream_hint.c.delivery_id).where(stream_hint.c.number > heard)
+        last = select(func.max(stream_hint.c.number)).scalar_subquery()
+        unheard = (func.coalesce(last, 0) - stream_position.c.number).label("unheard")
+        lag = (await connection.execute(select(stream_position.c.consumer_group, unheard))).all()
         waiting = select(delivery.c.status, delivery.c.attempts).where(WAITING).order_by(delivery.c.due_at)
         soonest = waiting.limit(COUNTED).subquery()
         by_attempts = (
@@ -53,7 +54,7 @@ async def read_depths(database: Database, *, now: datetime) -> Depths:
             queued=await count(select(delivery.c.id).where(QUEUED)),
             sending=await count(select(delivery.c.id).where(SENDING)),
             dead=await count(select(delivery.c.id).where(DEAD)),
-            stream_lag=await count(lag),
+            stream_lag={row.consumer_group: max(0, row.unheard) for row in lag},
             oldest_due_s=0.0 if due_at is None else max(0.0, (to_ms(now) - due_at) / 1000),
             retries=retries,
         )

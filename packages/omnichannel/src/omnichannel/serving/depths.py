@@ -44,7 +44,9 @@ class DepthGauges:
         for state in ("waiting", "queued", "sending"):
             WAITING.labels(state).set(getattr(depths, state))
         DEAD_LETTERS.set(depths.dead)
-        STREAM_LAG.set(depths.stream_lag)
+        STREAM_LAG.clear()  # a group that has gone has no lag
+        for group, hints in depths.stream_lag.items():
+            STREAM_LAG.labels(group).set(hints)
         OLDEST_DUE.set(depths.oldest_due_s)
         shown = dict.fromkeys([str(each) for each in range(ATTEMPTS_SHOWN)] + [f"{ATTEMPTS_SHOWN}+"], 0)
         for attempts, count in depths.retries.items():

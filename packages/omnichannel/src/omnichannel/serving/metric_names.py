@@ -41,6 +41,19 @@ METRICS: Final = (
     Metric("omnichannel_waiting", "gauge", "scheduler", "deliveries in an open state, up to 10,000", ("state",)),
     Metric("omnichannel_oldest_due_seconds", "gauge", "scheduler", "how long the longest due delivery has been due"),
     Metric("omnichannel_dead_letters", "gauge", "scheduler", "deliveries dead or unknown, up to 10,000"),
-    Metric("omnichannel_stream_lag", "gauge", "scheduler", "hints on the embedded stream that nobody has heard"),
+    Metric(
+        "omnichannel_stream_lag",
+        "gauge",
+        "scheduler",
+        "hints in the database that a group of workers has not heard",
+        ("group",),
+    ),
+    Metric(
+        "omnichannel_stream_behind_seconds",
+        "gauge",
+        "worker",
+        "age of what it reads next of each Kinesis shard that it reads",
+        ("shard",),
+    ),
     Metric("omnichannel_retry_depth", "gauge", "scheduler", "deliveries in retry_wait by attempts made", ("attempts",)),
 )

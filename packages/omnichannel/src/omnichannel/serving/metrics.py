@@ -23,6 +23,7 @@ __all__ = [
     "REGISTRY",
     "RETRY_DEPTH",
     "SEND_SECONDS",
+    "STREAM_BEHIND",
     "STREAM_LAG",
     "SWEPT",
     "WAITING",
@@ -55,7 +56,15 @@ OLDEST_DUE: Final = Gauge(
     "omnichannel_oldest_due_seconds", "How long the longest due delivery has been due.", registry=REGISTRY
 )
 DEAD_LETTERS: Final = Gauge("omnichannel_dead_letters", "Deliveries dead or unknown.", registry=REGISTRY)
-STREAM_LAG: Final = Gauge("omnichannel_stream_lag", "Hints that nobody has heard.", registry=REGISTRY)
+STREAM_LAG: Final = Gauge(
+    "omnichannel_stream_lag", "Hints in the database that a group has not heard.", ["group"], registry=REGISTRY
+)
+STREAM_BEHIND: Final = Gauge(
+    "omnichannel_stream_behind_seconds",
+    "Age of what is read next of a shard that this worker reads.",
+    ["shard"],
+    registry=REGISTRY,
+)
 RETRY_DEPTH: Final = Gauge("omnichannel_retry_depth", "Deliveries in retry_wait.", ["attempts"], registry=REGISTRY)
 EVENTS: Final = Counter("omnichannel_events", "Events sent to endpoints.", ["outcome"], registry=REGISTRY)
 HTTP_REQUESTS: Final = Counter(

@@ -2,14 +2,8 @@
 
 import email
 import email.policy
-import os
-import subprocess
-import sys
-import time
-import urllib.request
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +19,7 @@ from omnichannel.messages.model import Channel, Claim
 from omnichannel.messages.outcome import Accepted, Gone, LostAnswer, PermanentFailure, Throttled, TransientFailure
 
 from ...emulators.kinesis import free_port
+from ...emulators.moto import running
 from .conftest import StartReceiver
 
 MakeClaim = Callable[[Channel, str], Claim]
@@ -33,20 +28,8 @@ NUMBER = "+34600123456"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env={"PATH": os.environ["PATH"]})
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 40
-    while time.monotonic() < deadline:
-        with suppress(OSError), urllib.request.urlopen(f"{url}/moto-api/data.json", timeout=2):
-            break
-        assert process.poll() is None
-        time.sleep(0.1)  # a process of another project starts: nothing to wait on but its port
-    yield url
-    process.kill()
-    process.wait(timeout=10)
+    with running() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)

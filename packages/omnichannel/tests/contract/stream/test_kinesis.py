@@ -13,6 +13,7 @@ from sqlalchemy import select
 from omnichannel.database.doorbell import ring
 from omnichannel.database.stream_tables import stream_parked, stream_shard
 from omnichannel.messages.ids import new_id
+from omnichannel.serving.metrics import REGISTRY
 from omnichannel.stream.kinesis import KinesisStream
 from omnichannel.stream.kinesis.hint_events import Hint, pack
 from omnichannel.stream.protocol import StreamUnavailable
@@ -271,3 +272,14 @@ def _written(streams: Streams) -> dict[str, set[str]]:
             records = client.get_records(ShardIterator=iterator, Limit=10_000)["Records"]
             found[name] = {json.loads(record["Data"])["subject"] for record in records}
     return found
+
+
+async def test_each_worker_tells_how_far_behind_it_is_on_the_shards_that_it_reads(proxied: Proxied) -> None:
+    streams, _ = proxied
+    member, rung = await streams.open(), ids(3)
+    await member.stream.ring(rung, now=NOW)
+    await hear(member, wanted=rung)
+    (shard,) = shards_of(member)
+    assert REGISTRY.get_sample_value("omnichannel_stream_behind_seconds", {"shard": shard}) == 0
+    await member.leave()
+    assert REGISTRY.get_sample_value("omnichannel_stream_behind_seconds", {"shard": shard}) is None

@@ -9,6 +9,8 @@ from omnichannel.database import Database, Store
 from omnichannel.database.doorbell import BACKLOG
 from omnichannel.database.tables import stream_hint, stream_position
 from omnichannel.messages.model import Channel, NewMessage, Recipient
+from omnichannel.serving.depths import DepthGauges
+from omnichannel.serving.metrics import REGISTRY
 from omnichannel.stream.sql import RETENTION, SqlStream
 
 from .conftest import GROUP, NOW, ids
@@ -71,3 +73,16 @@ async def test_no_more_is_dispatched_while_the_stream_is_full(stream: SqlStream,
         await stream.commit(hints.position)
     assert len(await store.dispatch_due(now=later)) == 2
     assert len(accepted) == 3
+
+
+async def test_a_group_s_lag_is_the_hints_that_it_has_not_heard(stream: SqlStream, database: Database) -> None:
+    await stream.hints("busy", limit=1)
+    await stream.hints("idle", limit=1)
+    await stream.ring(ids(7), now=NOW)
+    await stream.commit((await stream.hints("busy", limit=5)).position)
+    await DepthGauges(database, clock=lambda: NOW).refresh()
+    assert [REGISTRY.get_sample_value("omnichannel_stream_lag", {"group": each}) for each in ("busy", "idle")] == [2, 7]
+    await stream.commit((await stream.hints("busy", limit=5)).position)
+    await stream.commit((await stream.hints("idle", limit=7)).position)
+    await DepthGauges(database, clock=lambda: NOW).refresh()
+    assert [REGISTRY.get_sample_value("omnichannel_stream_lag", {"group": each}) for each in ("busy", "idle")] == [0, 0]

@@ -1,6 +1,7 @@
 """From a POST to the recipient, through real processes."""
 
 import asyncio
+import base64
 import json
 import subprocess
 import time
@@ -24,6 +25,7 @@ class Receiver:
     def __init__(self) -> None:
         self.url = ""
         self.bodies: list[Json] = []
+        self.headers: dict[str, dict[str, str]] = {}  # by delivery: of the latest request, names in small letters
         self.came: list[float] = []
         self.by_path: Counter[str] = Counter()
         self.ids: Counter[str] = Counter()
@@ -33,6 +35,7 @@ class Receiver:
         assert request.headers["webhook-id"] == body["id"]
         self.came.append(time.time())
         self.bodies.append(body)
+        self.headers[body["id"]] = {name.lower(): value for name, value in request.headers.items()}
         self.ids[body["id"]] += 1
         self.by_path[request.path] += 1
         match request.path:
@@ -110,6 +113,38 @@ async def test_a_message_reaches_every_channel_asked_for(
     mailbox = mail_server[1]
     assert mailbox.recipients == ["ada@example.com"]
     assert (mailbox.messages[0]["subject"], mailbox.messages[0].get_content().strip()) == ("Launch", "We are live.")
+
+
+async def test_trace_headers_and_attachments_are_on_the_wire_of_each_channel(
+    api: httpx2.AsyncClient, receiver: Receiver, mail_server: tuple[str, Any]
+) -> None:
+    content, traced = b"\x89PNG\r\n\x00\xff", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    stored = await api.post(
+        "/v1/attachments", params={"name": "plan.png"}, content=content, headers={"content-type": "image/png"}
+    )
+    asked = {
+        "subject": "With a file",
+        "body": "See the plan.",
+        "recipients": [
+            {"channel": "webhook", "address": receiver.url},
+            {"channel": "email", "address": "file@example.com"},
+        ],
+        "attachments": [stored.json()["id"]],
+    }
+    headers = {"traceparent": traced, "x-request-id": "request-7"}
+    answer = await api.post("/v1/messages", json=asked, headers=headers)
+    assert (answer.status_code, answer.headers["x-request-id"]) == (202, "request-7")
+    message = await final(api, answer.json()["id"])
+    assert [each["status"] for each in message["deliveries"]] == ["delivered", "accepted"]
+    (body,) = receiver.bodies
+    sent = receiver.headers[body["id"]]
+    assert (sent["traceparent"], sent["x-request-id"], sent["webhook-id"]) == (traced, "request-7", body["id"])
+    (file,) = body["attachments"]
+    assert (file["name"], file["media_type"], base64.b64decode(file["content"])) == ("plan.png", "image/png", content)
+    letter = mail_server[1].messages[mail_server[1].recipients.index("file@example.com")]
+    (attached,) = letter.iter_attachments()
+    assert (attached.get_filename(), attached.get_content_type()) == ("plan.png", "image/png")
+    assert attached.get_content() == content
 
 
 async def test_a_scheduled_message_is_sent_at_its_time(api: httpx2.AsyncClient, receiver: Receiver) -> None:

@@ -8,11 +8,13 @@ import asyncio
 from asyncio import Event
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
+from omnichannel.serving.metrics import STREAM_BEHIND
 from omnichannel.stream.kinesis.aggregated import Malformed, user_records
 from omnichannel.stream.kinesis.calls import (
     Backoff,
@@ -106,6 +108,13 @@ class Reader:
 
     async def run(self) -> None:
         """Read until the shard ends, or until cancelled. Raises nothing: what fails is tried again."""
+        try:
+            await self._read_on()
+        finally:
+            with suppress(KeyError):  # whoever has the shard now tells of it
+                STREAM_BEHIND.remove(self.shard)
+
+    async def _read_on(self) -> None:
         iterator: str | None = None
         backoff, idle = Backoff(), 1.0
         while True:
@@ -167,7 +176,9 @@ class Reader:
         self._numbered += len(entries)
         if records:
             self._read_to = records[-1]["SequenceNumber"]
-        self._behind = bool(answer.get("MillisBehindLatest"))
+        behind_ms = answer.get("MillisBehindLatest") or 0
+        self._behind = bool(behind_ms)
+        STREAM_BEHIND.labels(self.shard).set(behind_ms / 1000)
         following = answer.get("NextShardIterator")
         return bool(records), None if not following or following == "null" else str(following)
 
