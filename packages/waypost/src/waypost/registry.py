@@ -26,7 +26,7 @@ from waypost.catalog.identifiers import Ids, submitted_ms
 from waypost.catalog.index import Catalog, Draft
 from waypost.catalog.quotas import UNLIMITED, Quotas
 from waypost.catalog.together import StepRefused, Together
-from waypost.journal import HistoryLost, Journal, JournalUnavailable, KeptOperation, OperationFilter
+from waypost.journal import HistoryLost, InstanceKey, Journal, JournalUnavailable, KeptOperation, OperationFilter
 
 __all__ = ["Followers", "Listener", "OperationSubject", "Overloaded", "Registry", "now_ms"]
 
@@ -117,6 +117,8 @@ class Registry:
         self.journal_away = False  # the last batch found no database
         self._journal, self._followers, self._ids, self._clock = journal, followers, ids, clock
         self._reached_at = time.monotonic()
+        self._deaf = True
+        self._hear: Callable[[Sequence[InstanceKey]], None] = lambda _: None
         self._writing = asyncio.Lock()
         self._told: Sequence[Listener] = (followers, *listeners)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING)
@@ -219,14 +221,34 @@ class Registry:
             return  # nobody else writes
         while True:
             try:
-                async with self._journal.doorbell() as rung:
-                    while True:
+                async with self._journal.doorbell(self._hear_renewed) as bell:
+                    self._deaf = False
+                    while not bell.broken:
                         await self._catch_up()
-                        await _set_within(rung, _jittered(POLL_S))
-                        rung.clear()
+                        await _set_within(bell.rung, _jittered(POLL_S))
+                        bell.rung.clear()
             except JournalUnavailable as error:
                 log.warning("registry.database_away", error=str(error), revision=self.catalog.revision)
+            finally:
+                self._deaf = True
             await asyncio.sleep(_jittered(AWAY_S))
+
+    @property
+    def deaf(self) -> bool:
+        """Whether there may be other registries, and what they say of renewed leases would not be heard."""
+        return self._deaf and self._journal.shared
+
+    def listen_for_renewals(self, heard: Callable[[Sequence[InstanceKey]], None]) -> None:
+        """Have ``heard`` called with leases, by service and instance id, that a registry has renewed."""
+        self._hear = heard
+
+    async def tell_renewed(self, keys: Sequence[InstanceKey]) -> None:
+        """Tell the other registries, if there may be any, of renewed leases. Raises JournalUnavailable."""
+        if self._journal.shared:
+            await self._journal.tell_renewed(keys)
+
+    def _hear_renewed(self, keys: Sequence[InstanceKey]) -> None:
+        self._hear(keys)
 
     async def _catch_up(self) -> None:
         catalog = self.catalog

@@ -28,6 +28,7 @@ from waypost.registry import Overloaded, Registry, now_ms
 __all__ = ["Care"]
 
 LOOK_S: Final = 0.1  # seconds between two looks at what is due
+TELL_S: Final = 0.25  # seconds for which renewals are gathered before other registries are told
 AGAIN_S: Final = 1.0  # seconds between two attempts while the database is away
 TOGETHER: Final = 512  # commands that are given at a time
 
@@ -61,6 +62,7 @@ class Care:
         self._verdicts: dict[Key, Verdict] = {}  # not committed yet; the last one of an instance counts
         self._judged = asyncio.Event()
         self._registry: Registry | None = None
+        self._renewed: set[Key] = set()  # here, and other registries do not know yet
 
     @property
     def leases(self) -> int:
@@ -99,10 +101,12 @@ class Care:
     async def run(self, registry: Registry) -> None:
         """Look after the instances until cancelled."""
         self._registry = registry
+        registry.listen_for_renewals(self._hear_renewed)
         self.restarted()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._do_duties(registry), name="upkeep")
             tasks.create_task(self._pass_verdicts(registry), name="verdicts")
+            tasks.create_task(self._tell_renewals(registry), name="renewals")
             tasks.create_task(keep_prober(self._link), name="prober")
 
     async def renew(self, key: Key, cause: Cause, *, lease_s: int | None = None) -> Lease | None:
@@ -115,6 +119,8 @@ class Care:
         """
         assert self._registry is not None, "it runs"
         lease = self._upkeep.renew(key, now=self._clock())
+        if lease is not None:
+            self._renewed.add(key)
         if lease_s is not None and (lease is None or lease.lease_s != lease_s):
             await self._registry.submit(GrantLease(service_id=key[0], instance_id=key[1], lease_s=lease_s), cause)
         elif lease is not None and lease.lapsed_at is not None:
@@ -122,6 +128,24 @@ class Care:
         else:
             return lease
         return self._upkeep.renew(key, now=self._clock())
+
+    def _hear_renewed(self, keys: Sequence[Key]) -> None:
+        """Take in signs of life that came to some registry. One whose lease had lapsed is restored by that one."""
+        now = self._clock()
+        for key in keys:
+            self._upkeep.renew(key, now=now)
+
+    async def _tell_renewals(self, registry: Registry) -> None:
+        while True:
+            await asyncio.sleep(TELL_S)
+            if not self._renewed:
+                continue
+            telling, self._renewed = self._renewed, set()
+            try:
+                await registry.tell_renewed(list(telling))
+            except JournalUnavailable:
+                self._renewed |= telling
+                await asyncio.sleep(AGAIN_S)
 
     def _hear_doubt(self, doubting: Doubting) -> None:
         if not doubting.doubting and self.prober_doubts is None:
@@ -140,7 +164,7 @@ class Care:
 
     async def _do_duties(self, registry: Registry) -> None:
         while True:
-            self._upkeep.journal(away=registry.journal_away, now=self._clock())
+            self._upkeep.journal(away=registry.journal_away or registry.deaf, now=self._clock())
             duties = self._upkeep.look(now=self._clock())
             self._say_guarded()
             if registry.journal_away:

@@ -1,7 +1,17 @@
 """The durable, ordered log of changes, and the current state beside it, in one relational database."""
 
+from waypost.journal.doorbell import InstanceKey
 from waypost.journal.log import HistoryLost, Journal, JournalUnavailable, Pen
 from waypost.journal.operations import KeptOperation, OperationFilter
 from waypost.journal.retention import Retention
 
-__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "KeptOperation", "OperationFilter", "Pen", "Retention"]
+__all__ = [
+    "HistoryLost",
+    "InstanceKey",
+    "Journal",
+    "JournalUnavailable",
+    "KeptOperation",
+    "OperationFilter",
+    "Pen",
+    "Retention",
+]

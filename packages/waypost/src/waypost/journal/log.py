@@ -5,7 +5,7 @@ IMMEDIATE, on PostgreSQL by the lock on the counter's row. Commits are flushed t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from waypost.catalog.changes import (
 )
 from waypost.catalog.index import Catalog, View
 from waypost.journal import tables
+from waypost.journal.doorbell import CHANNEL, Doorbell, InstanceKey, listening, tell_renewed
 from waypost.journal.engines import AWAY, BUSY_S, Engines, make_engines, words
 from waypost.journal.names import INSERT_NAMES, name_rows
 from waypost.journal.operations import KeptOperation, OperationFilter, operation_columns
@@ -37,7 +38,6 @@ from waypost.journal.writer import Transaction
 __all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen"]
 
 UNSEEN: Final = 50_000  # changes of others that are taken in at once; whoever is further behind loads the state anew
-CHANNEL: Final = "waypost_committed"  # of LISTEN and NOTIFY
 
 _COLUMNS: Final = [column.name for column in tables.journal.columns]
 _INSERT_JOURNAL: Final = text(  # not built from the table: its columns' types would handle each value of each row
@@ -170,32 +170,22 @@ class Journal:
         return self._reader.dialect.name == "postgresql"
 
     @asynccontextmanager
-    async def doorbell(self) -> AsyncIterator[asyncio.Event]:
-        """Yield an event that is set after each commit of any registry, and when the bell itself has broken.
-
-        It only wakes: a ring may be lost with its connection, so poll as well.
+    async def doorbell(self, renewed: Callable[[Sequence[InstanceKey]], None]) -> AsyncIterator[Doorbell]:
+        """Yield a bell that is rung after each commit of any registry; ``renewed`` hears of renewed leases.
 
         :raises JournalUnavailable: the database does not answer.
         """
-        rung = asyncio.Event()
-
-        def ring(*_: object) -> None:
-            rung.set()
-
         try:
-            async with self._listener.connect() as connection:
-                await connection.execute(text("SELECT 1"))
-                await connection.rollback()  # LISTEN must stand outside a transaction, or it holds one open
-                driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None
-                await driver.add_listener(CHANNEL, ring)
-                driver.add_termination_listener(ring)
-                try:
-                    yield rung
-                finally:
-                    driver.remove_termination_listener(ring)
-                    if not driver.is_closed():
-                        await driver.remove_listener(CHANNEL, ring)
+            async with listening(self._listener, renewed) as bell:
+                yield bell
+        except AWAY as error:
+            raise JournalUnavailable(words(error)) from error
+
+    async def tell_renewed(self, keys: Sequence[InstanceKey]) -> None:
+        """Tell the other registries on the database which leases were renewed. Raises JournalUnavailable."""
+        try:
+            async with asyncio.timeout(BUSY_S), self._reader.begin() as connection:
+                await tell_renewed(connection, keys)
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 

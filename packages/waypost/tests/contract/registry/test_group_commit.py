@@ -171,6 +171,32 @@ async def test_the_history_of_an_instance_is_kept_with_its_causes(registry: tupl
     assert newest.cause == CAUSE
 
 
+async def test_concurrent_registrations_and_removals_of_one_instance_keep_their_order(
+    registry: tuple[Registry, Journal],
+) -> None:
+    service = await create_service(registry[0])
+    ids = ["i-1", "i-2", "i-3"]
+    turns = 201  # each way: more than one transaction takes
+    commands = [
+        register(service, each, turn=str(turn))
+        if turn % 2 == 0
+        else DeregisterInstance(service_id=service, instance_id=each)
+        for turn in range(turns)
+        for each in ids
+    ]
+    outcomes = await together(registry[0], *commands)
+    assert all(isinstance(outcome, str) for outcome in outcomes)  # no removal came before its registration
+    assert registry[0].transactions > 2
+    for each in ids:
+        kept = (await registry[1].history(service, each, limit=1_000))[::-1]
+        assert [type(recorded.change) for recorded in kept] == [
+            InstanceRegistered if turn % 2 == 0 else InstanceDeregistered for turn in range(turns)
+        ]
+        instance = registry[0].catalog.get_instance(service, each)
+        assert instance is not None
+        assert instance.attributes == b'{"turn":"200"}'
+
+
 async def test_a_registry_sees_what_another_one_wrote(database_url: str) -> None:
     follower = Follower()
     async with running_registry(database_url) as (one, _), running_registry(database_url, follower) as (two, _):
