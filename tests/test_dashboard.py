@@ -1,6 +1,7 @@
 """The dashboard in a browser, against a running platform: live without a reload, by keyboard alone, for everybody."""
 
 import json
+import math
 import os
 import signal
 import time
@@ -108,6 +109,35 @@ def test_the_map_shows_who_calls_whom_as_it_happens(platform: Platform, page: Pa
     expect(drained).to_have_count(1)
     assert _drain(platform, worker, instance, "DELETE") == 200
     expect(drained).to_have_count(0)
+
+
+def test_nodes_of_the_map_stand_apart_and_callers_before_whom_they_call(platform: Platform, page: Page) -> None:
+    page.goto(ui(platform))
+    ids = [f"n{number}" for number in range(9)]
+    calls = [("n0", "n1"), ("n1", "n2"), ("n1", "n3"), ("n3", "n1"), ("n0", "n3"), ("n4", "n4")]
+    edges = [{"from": caller, "to": called} for caller, called in calls]
+    for width in (300, 700, 1280):
+        laid = page.evaluate(
+            """async ([ids, edges, width]) => {
+                const {layOut} = await import("/ui/assets/layout.js");
+                const {places, ...size} = layOut(ids, edges, 56, width);
+                return {places: Object.fromEntries(places), ...size};
+            }""",
+            [ids, edges, width],
+        )
+        places = laid["places"]
+        assert set(places) == set(ids)
+        for each in places.values():
+            assert 56 <= each["x"] <= laid["width"] - 56
+            assert 56 <= each["y"] <= laid["height"] - 56
+        along = "y" if width == 300 else "x"  # too narrow for columns
+        assert places["n0"][along] < places["n1"][along] < places["n3"][along]
+        apart = [(one, other) for one in ids for other in ids if one < other]
+        distances = [
+            math.dist((places[one]["x"], places[one]["y"]), (places[other]["x"], places[other]["y"]))
+            for one, other in apart
+        ]
+        assert min(distances) > 112
 
 
 @pytest.fixture

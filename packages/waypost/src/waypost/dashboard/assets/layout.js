@@ -1,51 +1,81 @@
 // Where nodes stand: callers left of whom they call, in columns; those that nobody calls and who call nobody, in rows.
 
 const SPACING = 330;  // between columns, at most
+const CALLS = 36;  // more between rows, where calls lead from one to the next
 
 /** Return the place of each node and the size of the whole. */
 export function layOut(ids, edges, radius, width) {
-  const cell = radius * 2 + 64;
+  const cell = radius * 2 + (width < 640 ? 40 : 64);
   const known = new Set(ids);
   const real = edges.filter((edge) => known.has(edge.from) && known.has(edge.to) && edge.from !== edge.to);
-  const depth = new Map();
-  const joined = new Set(real.flatMap((edge) => [edge.from, edge.to]));
-  for (const id of ids) if (joined.has(id)) depth.set(id, 0);
-  // Longest paths, with an end where calls go in a circle.
-  for (let round = 0; round < Math.min(joined.size, 6); round += 1) {
-    for (const edge of real) {
-      const reached = depth.get(edge.from) + 1;
-      if (reached > depth.get(edge.to) && reached <= round + 1) depth.set(edge.to, reached);
-    }
-  }
+  const depth = depths(ids, real);
   const columns = [];
   for (const id of ids) {
     if (!depth.has(id)) continue;
     (columns[depth.get(id)] ??= []).push(id);
   }
-  const full = columns.filter(Boolean);
+  const layers = columns.filter(Boolean);
   const apart = ids.filter((id) => !depth.has(id));
   const wide = Math.max(cell, Math.min(width, 1400));
-  const span = Math.min(Math.max(wide, full.length * cell), cell + (full.length - 1) * SPACING);
   const places = new Map();
-  const tallest = Math.max(0, ...full.map((column) => column.length));
-  full.forEach((column, index) => {
-    column.forEach((id, row) => {
-      const x = full.length > 1 ? cell / 2 + (Math.max(wide, full.length * cell) - span) / 2 + (index * (span - cell)) / (full.length - 1) : wide / 2;
-      places.set(id, { x: Math.round(x), y: Math.round(cell / 2 + (row + (tallest - column.length) / 2) * cell) });
-    });
-  });
-  const top = tallest * cell;
+  const standing = layers.length * cell > wide;  // too narrow for columns: callers stand above whom they call
+  const top = standing ? inRows(layers, cell, wide, 0, places, CALLS) : inColumns(layers, cell, wide, places);
   const perRow = Math.max(1, Math.floor(wide / cell));
-  apart.forEach((id, index) => {
-    const row = Math.floor(index / perRow), inRow = Math.min(perRow, apart.length - row * perRow);
-    const step = Math.min(wide / inRow, SPACING), from = (wide - step * inRow) / 2;
-    places.set(id, { x: Math.round(from + step / 2 + (index % perRow) * step), y: Math.round(top + cell / 2 + row * cell) });
+  const rows = [];
+  for (let index = 0; index < apart.length; index += perRow) rows.push(apart.slice(index, index + perRow));
+  const bottom = inRows(rows, cell, wide, top, places);
+  return { places, width: wide, height: Math.max(cell, bottom) };
+}
+
+/** Return how far each node that calls or is called stands from the first caller; a call that closes a circle is left out. */
+function depths(ids, edges) {
+  const called = new Map();
+  for (const edge of edges) called.set(edge.from, [...(called.get(edge.from) ?? []), edge.to]);
+  const targets = new Set(edges.map((edge) => edge.to));
+  const joined = ids.filter((id) => called.has(id) || targets.has(id));
+  const onward = [];  // the calls that close no circle
+  const state = new Map();
+  const order = [];
+  function visit(id) {
+    state.set(id, "open");
+    for (const target of called.get(id) ?? []) {
+      if (state.get(target) === "open") continue;
+      onward.push([id, target]);
+      if (!state.has(target)) visit(target);
+    }
+    state.set(id, "done");
+    order.unshift(id);
+  }
+  for (const id of [...joined.filter((each) => !targets.has(each)), ...joined]) if (!state.has(id)) visit(id);
+  const depth = new Map(joined.map((id) => [id, 0]));
+  for (const id of order) for (const [from, to] of onward) if (from === id) depth.set(to, Math.max(depth.get(to), depth.get(id) + 1));
+  return depth;
+}
+
+/** Place each layer as a column; return where the last one ends. */
+function inColumns(layers, cell, wide, places) {
+  const span = Math.min(wide, cell + (layers.length - 1) * SPACING);
+  const tallest = Math.max(0, ...layers.map((layer) => layer.length));
+  layers.forEach((layer, index) => {
+    const x = layers.length > 1 ? (wide - span) / 2 + cell / 2 + (index * (span - cell)) / (layers.length - 1) : wide / 2;
+    layer.forEach((id, row) => places.set(id, { x: Math.round(x), y: Math.round(cell / 2 + (row + (tallest - layer.length) / 2) * cell) }));
   });
-  return {
-    places,
-    width: Math.max(wide, full.length * cell),
-    height: Math.max(cell, top + Math.ceil(apart.length / perRow) * cell),
-  };
+  return tallest * cell;
+}
+
+/** Place each layer as a row, or as several where one has no room; return where the last one ends. */
+function inRows(layers, cell, wide, top, places, gap = 0) {
+  const most = Math.max(1, Math.floor(wide / cell));
+  let y = top;
+  for (const layer of layers) {
+    for (let first = 0; first < layer.length; first += most) {
+      const row = layer.slice(first, first + most);
+      const step = Math.min(wide / row.length, SPACING), from = (wide - step * row.length) / 2;
+      row.forEach((id, index) => places.set(id, { x: Math.round(from + (index + 0.5) * step), y: Math.round(y + cell / 2) }));
+      y += cell + gap;
+    }
+  }
+  return y;
 }
 
 /** Return places on a ring around a node, and how large what stands there may be. */

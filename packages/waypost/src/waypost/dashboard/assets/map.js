@@ -27,7 +27,7 @@ export async function showMap(root, { query }) {
 
   function draw() {
     const all = [...(told.balancer ? [{ id: BALANCER, name: "balancer", instances: [], balancer: true }] : []), ...told.nodes];
-    const laid = layOut(all.map((each) => each.id), edges, RADIUS, root.clientWidth || 1000);
+    const laid = layOut(all.map((each) => each.id), edges, RADIUS, drawing.parentElement?.clientWidth || 1000);
     places = laid.places;
     drawing.setAttribute("viewBox", `0 0 ${laid.width} ${laid.height}`);
     drawing.style.maxWidth = `${laid.width}px`;

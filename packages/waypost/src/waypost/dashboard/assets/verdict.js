@@ -25,7 +25,7 @@ const INSTANT = /\d{4}-\d\d-\d\dT[\d:.]+Z/;
 function dated(sentence) {
   const found = INSTANT.exec(sentence);
   if (!found) return sentence;
-  return [sentence.slice(0, found.index), when(found[0]), dated(sentence.slice(found.index + found[0].length))];
+  return [sentence.slice(0, found.index).replace(/ at $/, " "), when(found[0]), dated(sentence.slice(found.index + found[0].length))];
 }
 
 /** Return what the nameserver answered, as it wrote it. */

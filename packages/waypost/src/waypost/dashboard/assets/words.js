@@ -47,6 +47,7 @@ export function stateOf(service) {
   if (service.guarded) return "guarded";
   if (service.severity >= 2) return "unhealthy";
   if (service.drained) return "drained";
+  if (!service.total) return "unknown";
   if (!service.checked) return "unknown";
   return "healthy";
 }
