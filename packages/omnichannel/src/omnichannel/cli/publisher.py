@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx2
 
 from omnichannel.cli.errors import CommandFailed, Conflict, Denied, Misused, NotFound, Unavailable
+from omnichannel.cli.progress import spinning
 
 __all__ = ["Publisher", "open_publisher"]
 
@@ -66,13 +67,15 @@ class Publisher:
         """Return the newest items of a list, page by page."""
         found: list[dict[str, Any]] = []
         cursor: str | None = None
-        while len(found) < limit:
-            page = {"limit": min(PAGE, limit - len(found)), "cursor": cursor}
-            answer = self.call("GET", path, query={**(query or {}), **page})
-            found += answer["items"]
-            cursor = answer.get("next")
-            if cursor is None:
-                break
+        with spinning("asking the publisher") as say_how_far:
+            while len(found) < limit:
+                page = {"limit": min(PAGE, limit - len(found)), "cursor": cursor}
+                answer = self.call("GET", path, query={**(query or {}), **page})
+                found += answer["items"]
+                cursor = answer.get("next")
+                if cursor is None:
+                    break
+                say_how_far(f"{len(found)} so far")
         return found
 
     def follow(self, message_id: str, *, until: float | None = None) -> Iterator[dict[str, Any]]:

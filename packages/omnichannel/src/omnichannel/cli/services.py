@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from omnichannel.cli.channels import TestFailed
 from omnichannel.cli.ending import refuse
 from omnichannel.cli.errors import CommandFailed, Conflict, Misused, NotFound, Unavailable
+from omnichannel.cli.progress import spinning
 from omnichannel.database import Database, DatabaseUnavailable
 from omnichannel.database import NotFound as NotKept
 from omnichannel.database.sealing import SealingFailed
@@ -59,7 +60,8 @@ def on_database(work: Callable[[Settings, Database], Coroutine[Any, Any, Result]
         finally:
             await database.close()
 
-    return on_settings(opened)
+    with spinning("working on the database"):
+        return on_settings(opened)
 
 
 def _service(name: str) -> Callable[[Settings], Coroutine[Any, Any, None]]:

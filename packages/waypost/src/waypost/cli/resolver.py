@@ -4,16 +4,16 @@ Nothing is changed unless ``--apply`` is given; a file that is not ours is never
 """
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from waypost.cli.access import Access, read_run_file
-from waypost.cli.ending import run
+from waypost.cli.ending import refuse, run
+from waypost.cli.errors import CommandFailed, Unavailable
 from waypost.cli.options import StateDir
 from waypost.cli.resolver_settings import MARK, TARGETS, Setting, Target, unwritable
 from waypost.settings import ListenAddress
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from waypost.cli.registry import Registry
 
 __all__ = ["resolver"]
-
-NOBODY: Final = 6  # exit code: no platform runs there
 
 resolver = typer.Typer(
     help="Have this machine's resolver ask Waypost about our namespaces, and about nothing else.",
@@ -86,18 +84,22 @@ def install(
         _print_settings(chosen, settings)
         return
     if not chosen.whole_files:
-        _refuse(f"the settings of {chosen.name} are part of a file of yours: add what `waypost resolver show` prints")
+        refuse(
+            CommandFailed(
+                f"the settings of {chosen.name} are part of a file of yours: add what `waypost resolver show` prints"
+            )
+        )
     for setting in settings:
         path = _below(root, setting)
         if path.exists() and MARK not in path.read_text():
-            _refuse(f"{path} is not ours: move it away first, or add the settings to it yourself")
+            refuse(CommandFailed(f"{path} is not ours: move it away first, or add the settings to it yourself"))
     for setting in settings:
         path = _below(root, setting)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(setting.text)
         except OSError as error:
-            _refuse(f"{path} cannot be written ({error.strerror}): run this as root")
+            refuse(CommandFailed(f"{path} cannot be written ({error.strerror}): run this as root"))
         typer.echo(f"wrote {path}")
     _reload(chosen, root)
 
@@ -111,14 +113,14 @@ def remove(
     """Take the settings away again. Example: waypost resolver remove dnsmasq --apply"""
     chosen = TARGETS[target.value]
     if not chosen.whole_files:
-        _refuse(f"the settings of {chosen.name} are part of a file of yours: take them out there")
+        refuse(CommandFailed(f"the settings of {chosen.name} are part of a file of yours: take them out there"))
     present = [path for path in _candidates(chosen, root) if path.is_file() and MARK in path.read_text()]
     for path in present:
         if apply:
             try:
                 path.unlink()
             except OSError as error:
-                _refuse(f"{path} cannot be removed ({error.strerror}): run this as root")
+                refuse(CommandFailed(f"{path} cannot be removed ({error.strerror}): run this as root"))
         typer.echo(f"{'removed' if apply else 'would remove'} {path}")
     if not present:
         typer.echo(f"{chosen.name} has no settings of ours")
@@ -140,7 +142,9 @@ def _what_to_send(given: Sequence[str] | None, nameserver: str, state_dir: Path)
     namespaces, server = _find_out(given, nameserver, state_dir)
     odd = unwritable(namespaces)
     if odd is not None:
-        _refuse(f"the namespace {odd!r} cannot stand in a resolver's settings: give others by --namespace")
+        refuse(
+            CommandFailed(f"the namespace {odd!r} cannot stand in a resolver's settings: give others by --namespace")
+        )
     return namespaces, server
 
 
@@ -153,10 +157,11 @@ def _find_out(namespaces: Sequence[str] | None, nameserver: str, state_dir: Path
         return list(namespaces), server
     running = read_run_file(state_dir)
     if not running:
-        _refuse(
-            f"no platform runs with the state directory {state_dir}: start one, name its --state-dir, or give "
-            "--namespace and --nameserver",
-            exit_code=NOBODY,
+        refuse(
+            Unavailable(
+                f"no platform runs with the state directory {state_dir}: start one, name its --state-dir, or give "
+                "--namespace and --nameserver",
+            )
         )
     registry = ListenAddress.parse(running["http_address"]).to_connect
     if server is None:
@@ -175,7 +180,7 @@ def _ask_for_namespaces(registry: str) -> list[str]:
 
     run(Access(registry, None), work)
     if not found:
-        _refuse("the registry has no DNS namespace yet: create one, or give --namespace")
+        refuse(CommandFailed("the registry has no DNS namespace yet: create one, or give --namespace"))
     return sorted(set(found))
 
 
@@ -205,14 +210,9 @@ def _reload(target: Target, root: Path) -> None:
     try:
         subprocess.run(target.reload, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        _refuse(f"`{command}` did not succeed ({error}): have {target.name} read its settings yourself")
+        refuse(CommandFailed(f"`{command}` did not succeed ({error}): have {target.name} read its settings yourself"))
     typer.echo(f"ran {command}")
 
 
 def _below(root: Path, setting: Setting) -> Path:
     return root / setting.path.relative_to("/")
-
-
-def _refuse(problem: str, *, exit_code: int = 1) -> NoReturn:
-    typer.echo(f"waypost: {problem}", err=True)
-    sys.exit(exit_code)

@@ -23,6 +23,7 @@ from waypost.cli.options import (
     pairs,
 )
 from waypost.cli.printing import show, show_one
+from waypost.cli.progress import spinning
 
 if TYPE_CHECKING:
     from waypost.cli.registry import Registry
@@ -67,7 +68,8 @@ def register(
 
         cause.set("waypost register")
         found = await find_service(registry.client, service)
-        await changing.register(registry.client, found["Id"], instance, attributes)
+        with spinning("waiting for the registry"):
+            await changing.register(registry.client, found["Id"], instance, attributes)
         _show_done(instance, "registered", found, output)
 
     run(Access.find(endpoint_url, state_dir), work)
@@ -89,7 +91,8 @@ def deregister(
 
         cause.set("waypost deregister")
         found = await find_service(registry.client, service)
-        await changing.deregister(registry.client, found["Id"], instance)
+        with spinning("waiting for the registry"):
+            await changing.deregister(registry.client, found["Id"], instance)
         _show_done(instance, "deregistered", found, output)
 
     run(Access.find(endpoint_url, state_dir), work)

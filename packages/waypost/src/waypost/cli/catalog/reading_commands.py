@@ -25,12 +25,14 @@ from waypost.cli.options import (
     pairs,
 )
 from waypost.cli.printing import cell, say, show, show_one
+from waypost.cli.progress import spinning
 
 if TYPE_CHECKING:
     from waypost.cli.registry import Registry
 
 __all__ = ["register_reading_commands"]
 
+ASKING: Final = "asking the registry"
 INSTANCE_COLUMNS: Final = ("instance", "health", "address", "other")
 EXPLAINED_COLUMNS: Final = ("id", "address", "port", "in_answer", "state", "since", "reason")
 HISTORY_COLUMNS: Final = ("at", "revision", "change", "instance", "summary", "cause")
@@ -70,7 +72,8 @@ def namespaces(
     async def work(registry: "Registry") -> None:
         from waypost.cli.catalog.views import namespace_rows
 
-        rows = await namespace_rows(registry.client, name)
+        with spinning(ASKING):
+            rows = await namespace_rows(registry.client, name)
         show(rows, output, columns=("name", "id", "type", "services", "description"))
 
     run(Access.find(endpoint_url, state_dir), work)
@@ -89,7 +92,8 @@ def services(
     async def work(registry: "Registry") -> None:
         from waypost.cli.catalog.views import service_rows
 
-        rows = await service_rows(registry.client, name)
+        with spinning(ASKING):
+            rows = await service_rows(registry.client, name)
         show(rows, output, columns=("name", "id", "healthy", "records", "routing"))
 
     run(Access.find(endpoint_url, state_dir), work)
@@ -121,7 +125,9 @@ def instances(
 
             await watch_instances(registry, service, output, columns=INSTANCE_COLUMNS)
         else:
-            show(await instance_rows(registry.client, service), output, columns=INSTANCE_COLUMNS)
+            with spinning(ASKING):
+                rows = await instance_rows(registry.client, service)
+            show(rows, output, columns=INSTANCE_COLUMNS)
 
     if watch and (output is Output.JSON or instance is not None):
         refuse(Misused("--watch has no end: use --output jsonl, and name no instance"))
@@ -218,7 +224,8 @@ def history(
     async def work(registry: "Registry") -> None:
         from waypost.cli.catalog.past import changes_of, told_cause
 
-        items = await changes_of(registry, service, instance, namespace=namespace, limit=limit)
+        with spinning(ASKING):
+            items = await changes_of(registry, service, instance, namespace=namespace, limit=limit)
         if not items:
             say(f"nothing has changed of {service}, as far as the history goes back")
         if output is Output.TABLE:

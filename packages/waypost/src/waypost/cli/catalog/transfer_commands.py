@@ -10,6 +10,7 @@ from waypost.cli.access import Access
 from waypost.cli.ending import run
 from waypost.cli.options import DryRun, EndpointUrl, Output, OutputOption, StateDir
 from waypost.cli.printing import say, show
+from waypost.cli.progress import counted, spinning
 
 if TYPE_CHECKING:
     from waypost.cli.catalog.document import Document
@@ -41,7 +42,9 @@ def export(
         from waypost.cli.catalog.document import write_document
         from waypost.cli.catalog.transfer import read_catalog
 
-        typer.echo(write_document(await read_catalog(registry.client, namespace)))
+        with spinning("reading the registry"):
+            document = await read_catalog(registry.client, namespace)
+        typer.echo(write_document(document))
 
     run(Access.find(endpoint_url, state_dir), work)
 
@@ -102,12 +105,12 @@ def _bring_about(
     async def work(registry: "Registry") -> None:
         from waypost.cli.catalog.document import read_document
         from waypost.cli.catalog.transfer import carry_out, read_catalog
-        from waypost.cli.progress import counted
         from waypost.cloudmap import cause
 
         cause.set(why)
         wanted = read_document(file)
-        steps = planned(await read_catalog(registry.client), wanted)
+        with spinning("reading the registry"):
+            steps = planned(await read_catalog(registry.client), wanted)
         rows = []
         for step in counted(steps, why, total=len(steps)):
             if not dry_run:
