@@ -4,6 +4,7 @@ import email
 import email.policy
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from omnichannel.channels.credentials import Credentials
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.ses import SES_ERRORS, Ses
 from omnichannel.channels.sms import SNS_ERRORS, SnsSms
-from omnichannel.messages.model import Channel, Claim
+from omnichannel.messages.model import AttachmentRef, Channel, Claim
 from omnichannel.messages.outcome import Accepted, Gone, LostAnswer, PermanentFailure, Throttled, TransientFailure
 
 from ...emulators.kinesis import free_port
@@ -80,8 +81,10 @@ async def test_ses_gets_the_same_message_as_a_mail_server(start_receiver: StartR
 
     unsubscribe_url = "https://example.org/u?{address}"
     sender, url = "News <news@example.org>", await start_receiver(receive)
-    adapter = Ses(account(url), sender=sender, unsubscribe_url=unsubscribe_url)
-    assert await adapter.send(make_claim(Channel.EMAIL, "ada@example.com")) == Accepted("m-1")
+    adapter = Ses(account(url), sender=sender, unsubscribe_url=unsubscribe_url, configuration_set="events")
+    claim = make_claim(Channel.EMAIL, "ada@example.com")
+    files = (AttachmentRef("logo.png", "image/png", bytes(range(256))),)
+    assert await adapter.send(replace(claim, html="<p>live</p>", attachments=files)) == Accepted("m-1")
     ((path, body),) = asked
     assert (path, body["FromEmailAddress"]) == ("/v2/email/outbound-emails", "news@example.org")
     assert body["Destination"] == {"ToAddresses": ["ada@example.com"]}
@@ -90,6 +93,15 @@ async def test_ses_gets_the_same_message_as_a_mail_server(start_receiver: StartR
     assert message["List-Unsubscribe"] == "<https://example.org/u?ada%40example.com>"
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert message["Message-ID"] == "<d-1@example.org>"
+    assert body["ConfigurationSetName"] == "events"
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/mixed",
+        "multipart/alternative",
+        "text/plain",
+        "text/html",
+        "image/png",
+    ]
+    assert [part.get_content() for part in message.iter_attachments()] == [bytes(range(256))]
 
 
 async def test_ses_refuses_a_sender_that_is_not_verified(moto: str, make_claim: MakeClaim) -> None:

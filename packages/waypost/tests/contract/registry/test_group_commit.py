@@ -184,7 +184,8 @@ async def test_concurrent_registrations_and_removals_of_one_instance_keep_their_
         for turn in range(turns)
         for each in ids
     ]
-    outcomes = await together(registry[0], *commands)
+    given = (registry[0].submit(each, CAUSE) for each in commands)
+    outcomes = await asyncio.gather(*given, return_exceptions=True)
     assert all(isinstance(outcome, str) for outcome in outcomes)  # no removal came before its registration
     assert registry[0].transactions > 2
     for each in ids:
