@@ -25,9 +25,17 @@ SKIPPED = {"/v1/messages/{message_id}/events", "/v1/overview/events"}  # streams
     "examples", [EXAMPLES, pytest.param(SOAKED, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
 )
 async def test_every_answer_fits_the_document(
-    examples: int, database: Database, channels: Any, services: Any, clock: Any
+    examples: int, database: Database, channels: Any, services: Any, clock: Any, seal: Any
 ) -> None:
-    app = build(store=Store(database), channels=channels, services=services, keys=None, health=Health({}), clock=clock)
+    app = build(
+        store=Store(database),
+        channels=channels,
+        services=services,
+        keys=None,
+        health=Health({}),
+        clock=clock,
+        seal=seal,
+    )
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://api.example") as client:
         document = (await client.get("/openapi.json")).json()
