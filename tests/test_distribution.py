@@ -48,6 +48,8 @@ def test_each_wheel_carries_its_types_and_its_licence(wheels: dict[str, Path]) -
         assert f"{name}/py.typed" in names
         assert any(each.endswith("LICENSE") for each in names), names
         assert not any("tests" in each for each in names)
+    page = zipfile.ZipFile(wheels["omnichannel"]).namelist()
+    assert {f"omnichannel/api/page/assets/{each}" for each in ("index.html", "main.js", "style.css")} <= set(page)
 
 
 def test_the_lock_files_carry_hashes_and_no_index_address() -> None:

@@ -367,6 +367,9 @@ def test_where_keys_are_asked_for_so_does_the_page(
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("An API key, please")
         assert violations(page) == []
+        page.keyboard.press("Escape")
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_visible()
         dialog.get_by_label("Key").fill("omni_wrong")
         dialog.get_by_role("button", name="Use this key").click()
         expect(dialog).to_contain_text("not known")

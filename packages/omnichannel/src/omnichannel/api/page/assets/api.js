@@ -35,6 +35,7 @@ export async function call(method, path, { body, headers = {} } = {}) {
 export async function follow(path, hear, { signal, line = () => {} }) {
   let lastId = null;
   while (!signal.aborted) {
+    let pause = 1000;
     try {
       const headers = { accept: "text/event-stream", ...(lastId ? { "last-event-id": lastId } : {}) };
       const response = await request(path, { headers, signal });
@@ -47,10 +48,11 @@ export async function follow(path, hear, { signal, line = () => {} }) {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Refused && error.status === 404) throw error;
+      if (error instanceof Refused) pause = 5000; // too many watch, or the database is away
     }
     if (signal.aborted) return;
     line(false);
-    await new Promise((go) => setTimeout(go, 1000));
+    await new Promise((go) => setTimeout(go, pause));
   }
 }
 
@@ -81,7 +83,7 @@ function askForKey(refused) {
     const dialog = byId("key-dialog");
     byId("key-error").textContent = refused ? "This key is not known, or no longer holds." : "";
     byId("key").value = "";
-    dialog.addEventListener("cancel", (event) => event.preventDefault());
+    dialog.onclose = () => asking && dialog.showModal(); // Escape leads nowhere: nothing can be shown without a key
     byId("key-form").onsubmit = (event) => {
       event.preventDefault();
       const key = byId("key").value.trim();
@@ -90,8 +92,8 @@ function askForKey(refused) {
         return;
       }
       sessionStorage.setItem(KEPT, key);
-      dialog.close();
       asking = null;
+      dialog.close();
       given();
     };
     dialog.showModal();
