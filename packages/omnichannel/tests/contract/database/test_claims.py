@@ -3,10 +3,12 @@ from collections import Counter
 
 import pytest
 
-from omnichannel.database import CLAIM_TTL, UNHEARD_AFTER, Database, Store
+from omnichannel.database import CLAIM_TTL, UNHEARD_AFTER, Database, DatabaseUnavailable, Store
+from omnichannel.database.interventions import Interventions
 from omnichannel.messages.model import Channel, Claim, DeliveryStatus
 from omnichannel.messages.outcome import Accepted, Delivered, LostAnswer, Outcome, PermanentFailure, TransientFailure
 from omnichannel.messages.verdict import WORKER_LOST
+from omnichannel.stream.sql import SqlStream
 
 WEBHOOK, EMAIL = Channel.WEBHOOK, Channel.EMAIL
 LAPSE_S = CLAIM_TTL.total_seconds()
@@ -263,3 +265,46 @@ async def test_a_sweep_takes_up_no_more_than_its_limit(publisher) -> None:
     publisher.passes(LAPSE_S)
     sweeps = [len((await publisher.store.sweep(now=publisher.now, limit=2)).retried) for _ in range(3)]
     assert sweeps == [2, 1, 0]
+
+
+async def hear_and_claim(publisher, owner: str, *, limit: int = 10) -> tuple[int, tuple[Claim, ...]]:
+    heard: tuple[int, tuple[Claim, ...]] = await publisher.store.claim_heard(
+        "workers", limit=limit, owner=owner, now=publisher.now
+    )
+    return heard
+
+
+async def test_what_is_heard_and_claimed_in_one_transaction_is_heard_by_nobody_else(publisher) -> None:
+    stream = SqlStream(publisher.database)
+    assert not await stream.waiting("workers")
+    accepted = [await publisher.accept(WEBHOOK) for _ in range(5)]
+    assert await stream.waiting("workers")
+    rivals = await asyncio.gather(*(hear_and_claim(publisher, f"worker-{number}", limit=2) for number in range(3)))
+    assert sorted(heard for heard, _ in rivals) == [1, 2, 2]
+    claimed = [claim.delivery_id for _, claims in rivals for claim in claims]
+    assert sorted(claimed) == sorted(message.deliveries[0].id for message in accepted)
+    assert not await stream.waiting("workers")
+    assert await publisher.hints() == []
+
+
+async def test_what_could_not_be_claimed_is_heard_again(publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    await SqlStream(publisher.database).waiting("workers")
+    message = await publisher.accept(WEBHOOK)
+
+    async def fails(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable("gone between the claim and the commit")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("omnichannel.database.hearing.pass_by", fails)
+        with pytest.raises(DatabaseUnavailable):
+            await hear_and_claim(publisher, "dies")
+    _, (claim,) = await hear_and_claim(publisher, "lives")
+    assert (claim.delivery_id, claim.epoch, claim.attempt) == (message.deliveries[0].id, 1, 1)
+
+
+async def test_a_hint_of_what_is_cancelled_is_passed_by(publisher) -> None:
+    await SqlStream(publisher.database).waiting("workers")
+    message = await publisher.accept(WEBHOOK)
+    await Interventions(publisher.database).cancel(message.id, now=publisher.now)
+    assert await hear_and_claim(publisher, "worker") == (1, ())
+    assert await hear_and_claim(publisher, "worker") == (0, ())

@@ -137,6 +137,12 @@ class World:
             raise
 
     async def _take(self, number: int) -> None:
+        """Hear and claim: in one transaction, or as from a stream elsewhere."""
+        if self.dice.random() < 0.5:
+            if await self.stream.waiting("workers"):
+                _, claims = await self.store.claim_heard("workers", limit=4, owner=f"worker-{number}", now=self.now)
+                self.held[number] += claims
+            return
         hints = await self.stream.hints("workers", limit=4)
         if hints.ids:
             self.held[number] += await self.store.claim(hints.ids, owner=f"worker-{number}", now=self.now)

@@ -23,7 +23,7 @@ from aiosmtpd.smtp import Envelope
 from omnichannel.database.sealing import new_key
 
 OMNICHANNEL = Path(sys.executable).with_name("omnichannel")
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60  # eight of them may start at once on two busy cores
 _networks = itertools.count(1)
 
 
