@@ -10,6 +10,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Final
 
 from rich.console import Console
@@ -19,7 +20,7 @@ from benchmarks.check_rows import check_rows
 from benchmarks.dns_rows import dns_rows
 from benchmarks.failover_rows import failover_rows
 from benchmarks.growth import growth
-from benchmarks.pages import PAGE, PICTURES, write_page, write_pictures
+from benchmarks.pages import PAGE, PICTURES, shown_pictures, write_page, write_pictures
 from benchmarks.publisher_growth import publisher_growth
 from benchmarks.publisher_rows import publisher_rows
 from benchmarks.registry_rows import discover_rows, register_rows, visible_rows
@@ -44,7 +45,7 @@ def _publisher(folder: Path, effort: Effort) -> list[Row]:
     """Measure the publisher, whose processes run on all cores, as those of its peers do."""
     pending = max(effort.sizes, default=0)
     rows = publisher_rows(folder, rounds=effort.rounds, seconds=effort.seconds, pending=pending)
-    drawn = {"publisher-accept": ("rate", "cpu_us"), "publisher-deliver": ("rate", "cpu_us")}
+    drawn = {"publisher-accept": ("cpu_us", "rate"), "publisher-deliver": ("cpu_us", "rate")}
     for row in rows:
         row.drawn = drawn.get(row.name, ("p99_ms",))
     return rows
@@ -82,9 +83,11 @@ def main() -> None:
     )
     parser.add_argument("--alone", action="store_true", help="measure Waypost without its peers, where a row can")
     options = parser.parse_args()
-    console = Console(width=140)
+    console = Console(width=max(160, get_terminal_size().columns))
     if options.write_docs:
-        for path in (write_page(options.results, PAGE), *write_pictures(options.results, options.charts or PICTURES)):
+        written = [write_page(options.results, PAGE)]
+        written += write_pictures(options.results, options.charts or PICTURES, only=shown_pictures())
+        for path in written:
             console.print(f"wrote {_short(path)}", highlight=False)
         return
     unknown = sorted(set(options.rows) - set(ROWS))

@@ -46,7 +46,7 @@ def balancer_rows(folder: Path, effort: Effort) -> list[Row]:
         "balancer-most",
         f"GET through one core, {CONNECTIONS} connections, as many as go",
         COLUMNS,
-        drawn=("rate", "cpu_us"),
+        drawn=("cpu_us", "rate"),
     )
     fixed = Row("balancer-fixed", f"GET through one core, {RATE:,} requests a second", COLUMNS, drawn=("p99_ms",))
     with ExitStack() as stack:

@@ -159,7 +159,7 @@ def _line(
 
 def ranged(figure: Summary) -> str:
     """Return a median with its range in brackets, where it has one."""
-    if figure.least == figure.most:
+    if number(figure.least) == number(figure.most):
         return number(figure.middle)
     return f"{number(figure.middle)} ({number(figure.least)}-{number(figure.most)})"
 

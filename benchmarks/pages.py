@@ -6,6 +6,7 @@ them stays.
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,13 @@ import msgspec
 from benchmarks.arithmetic import Summary, summary
 from benchmarks.charts import Bar, bar_chart, line_chart, ranged
 
-__all__ = ["LABELS", "PAGE", "PICTURES", "pictures_of", "table_of", "write_page", "write_pictures"]
+__all__ = ["LABELS", "PAGE", "PICTURES", "pictures_of", "shown_pictures", "table_of", "write_page", "write_pictures"]
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 PAGE: Final = DOCS / "performance.md"
 PICTURES: Final = DOCS / "pictures"
+README: Final = DOCS.parent / "README.md"
+SHOWN: Final = re.compile(r"\]\((?:docs/)?pictures/([a-z0-9-]+)\.svg\)")
 OURS: Final = ("waypost", "omnichannel", "postgresql", "sqlite")  # the publisher's own rows are named by database
 MARKED: Final = re.compile(r"(<!-- figures: (?P<name>[a-z0-9-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
@@ -52,27 +55,35 @@ LABELS: Final = {
 
 
 def write_page(results: Path, page: Path) -> Path:
-    """Write the tables of a page anew; return the page."""
+    """Write the tables of a page anew, each under the first picture of its file; return the page."""
 
     def renewed(found: re.Match[str]) -> str:
         path = results / f"{found['name']}.json"
         if not path.exists():
             return found[0]
-        return f"{found[1]}{table_of(_read(path))}{found[3]}"
+        document = _read(path)
+        shown = [f"![{_sentence(document['about'])}](pictures/{name}.svg)\n\n" for name in pictures_of(document)]
+        return f"{found[1]}{''.join(shown[:1])}{table_of(document)}{found[3]}"
 
     page.write_text(MARKED.sub(renewed, page.read_text()))
     return page
 
 
-def write_pictures(results: Path, folder: Path) -> list[Path]:
-    """Draw every file of a folder; return where the pictures are."""
+def write_pictures(results: Path, folder: Path, *, only: Collection[str] | None = None) -> list[Path]:
+    """Draw every file of a folder, or the pictures of some names; return where the pictures are."""
     written = []
     for path in sorted(results.glob("*.json")):
         for name, picture in pictures_of(_read(path)).items():
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{name}.svg").write_text(picture)
-            written.append(folder / f"{name}.svg")
+            if only is None or name in only:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{name}.svg").write_text(picture)
+                written.append(folder / f"{name}.svg")
     return written
+
+
+def shown_pictures() -> set[str]:
+    """Return the names of the pictures that the documentation shows."""
+    return {name for page in (PAGE, README) for name in SHOWN.findall(page.read_text())}
 
 
 def table_of(document: dict[str, Any]) -> str:
@@ -143,9 +154,10 @@ def _sentence(text: str) -> str:
 
 def _measured(document: dict[str, Any]) -> str:
     machine = document["machine"]
+    load = f", load {machine['load']}" if "load" in machine else ""
     return (
         f"{document['rounds']} rounds of {document['seconds']:g} s, {document['measured_at'][:10]}, "
-        f"{machine['processor']}, {machine['cores']} cores, {machine['distribution']}, Python {machine['python']}"
+        f"{machine['processor']}, {machine['cores']} cores{load}, {machine['distribution']}, Python {machine['python']}"
     )
 
 

@@ -34,7 +34,7 @@ COLUMNS: Final = ("rate", "cpu_us", "p50_ms", "p99_ms", "failed", "pss_mib")
 def discover_rows(folder: Path, effort: Effort) -> list[Row]:
     """Measure how many look-ups of ten instances one process answers, and how soon at a rate that all can bear."""
     about = f"looking {len(INSTANCES)} instances up by HTTP, {DISCOVER_CONNECTIONS} connections"
-    most = Row("discover-most", f"{about}, as many as go", COLUMNS, drawn=("rate", "cpu_us"))
+    most = Row("discover-most", f"{about}, as many as go", COLUMNS, drawn=("cpu_us", "rate"))
     fixed = Row("discover-fixed", f"{about}, {DISCOVER_RATE:,} a second", COLUMNS, drawn=("p99_ms",))
     with ExitStack() as stack:
         stores = _stores(stack, folder, most, alone=effort.alone)
@@ -65,10 +65,10 @@ def register_rows(folder: Path, effort: Effort) -> list[Row]:
     """Measure registrations: Waypost's are answered when they are committed and its nameserver answers them."""
     columns = (*COLUMNS, "transactions", "per_transaction")
     single = f"registering one instance a call, {REGISTER_CONNECTIONS} connections"
-    most = Row("register-most", f"{single}, as many as go", columns, drawn=("rate", "cpu_us"))
+    most = Row("register-most", f"{single}, as many as go", columns, drawn=("cpu_us", "rate"))
     fixed = Row("register-fixed", f"{single}, {REGISTER_RATE:,} a second", columns, drawn=("p99_ms",))
     about = f"registering {BATCH} instances a call, {BATCH_CONNECTIONS} connections; rate and cpu_us are of an instance"
-    batch = Row("register-batch", about, columns, drawn=("rate", "cpu_us"))
+    batch = Row("register-batch", about, columns, drawn=("cpu_us", "rate"))
     with ExitStack() as stack:
         stores = _stores(stack, folder, most, alone=effort.alone)
         for row, rate in ((most, 0.0), (fixed, REGISTER_RATE)):

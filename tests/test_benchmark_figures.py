@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from benchmarks.arithmetic import Summary, percentile, summary
 from benchmarks.charts import Bar, bar_chart, line_chart
-from benchmarks.pages import LABELS, PAGE, pictures_of, table_of, write_page
+from benchmarks.pages import LABELS, PAGE, PICTURES, pictures_of, shown_pictures, table_of, write_page
 from benchmarks.report import write_curve, write_row
 from benchmarks.rounds import Curve, Row
 
@@ -137,6 +137,7 @@ def test_the_tables_of_a_page_are_written_from_the_files(tmp_path: Path) -> None
     assert "| waypost | 200 (100-300) | 2,000 (1,000-3,000) |" in once
     assert "| a <peer> | 1.25 | - |" in once
     assert "| waypost | 10.6 (10-11.1) | 106 (100-111) | 10,556 (10,000-11,111) |" in once
+    assert "![Calls & answers](pictures/made-up-cpu-us.svg)" in once
     assert once.startswith("before\n")
     assert once.endswith("after\n")
     assert write_page(tmp_path, page).read_text() == once
@@ -160,7 +161,6 @@ def test_every_column_has_a_name_for_people() -> None:
 def test_every_picture_and_marker_of_the_page_is_there() -> None:
     text = PAGE.read_text()
     assert text.count("<!-- figures: ") == text.count("<!-- /figures -->") > 0
-    for line in text.splitlines():
-        if line.startswith("!["):
-            picture = PAGE.parent / line.partition("](")[2].rstrip(")")
-            ET.fromstring(picture.read_text())
+    assert shown_pictures()
+    for name in shown_pictures():
+        ET.fromstring((PICTURES / f"{name}.svg").read_text())
