@@ -338,5 +338,34 @@ def test_where_there_are_no_drains_and_no_history_the_nearest_is_done_and_said(m
     history = command(moto, "history", moto.name)
     assert history.returncode == 1
     assert "this registry keeps no history" in history.stderr
+    explained = command(moto, "explain", home)
+    assert (explained.returncode, "is not Waypost's" in explained.stderr) == (1, True)
     moto.url = "http://127.0.0.1:1"
     assert command(moto, "history", "web").returncode == 6
+
+
+def test_where_there_is_no_watch_the_instances_are_looked_at_again_and_again(moto: Somewhere) -> None:
+    words = [
+        PROGRAMS / "waypost",
+        "instances",
+        f"{moto.name}.example.test",
+        "-w",
+        "-o",
+        "jsonl",
+        "--endpoint-url",
+        moto.url,
+    ]
+    watching = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert watching.stdout is not None
+    assert watching.stderr is not None
+    try:
+        assert "no watch: looking each 1 s" in watching.stderr.readline()
+        attributes = {"AWS_INSTANCE_IPV4": "192.0.2.1"}
+        moto.cloudmap.register_instance(ServiceId=moto.service, InstanceId="i-new", Attributes=attributes)
+        assert json.loads(watching.stdout.readline())["instance"] == "i-new"
+        moto.cloudmap.deregister_instance(ServiceId=moto.service, InstanceId="i-new")
+        gone = json.loads(watching.stdout.readline())
+        assert (gone["instance"], gone["health"]) == ("i-new", "GONE")
+    finally:
+        watching.kill()
+        watching.communicate()
