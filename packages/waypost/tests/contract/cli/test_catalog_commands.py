@@ -191,3 +191,13 @@ def test_a_registry_that_is_away_is_named(waypost: Any) -> None:
     assert (refused.returncode, refused.stdout) == (6, "")
     assert refused.stderr.startswith(f"waypost: no registry answers at {NOBODY}: start one with waypost up")
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_who_has_no_right_is_told_so_by_either_side_of_the_registry(
+    waypost: Any, start_registry: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    for registry in start_registry(tmp_path / "state", WAYPOST_ACCESS_KEYS="known:a-secret-of-its-own"):
+        for words in (["namespaces"], ["explain", "web.example.test"], ["export"]):
+            denied = waypost(*words, endpoint=registry.url)
+            assert (denied.returncode, denied.stdout) == (4, ""), denied.stderr
