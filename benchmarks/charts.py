@@ -5,6 +5,7 @@ A picture brings its own style sheet, which follows the reader's light or dark s
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,7 @@ FIGURES: Final = 150  # right of them
 BAR: Final = 20
 STEP: Final = 30
 TOP: Final = 56
+NOTE: Final = 100  # characters of a line under the picture
 PLOT: Final = 260  # height of the lines' field
 COLOURS: Final = 8  # classes c0 … c7; c0 is ours
 DASHES: Final = ("", "6 3", "2 3", "8 3 2 3")
@@ -165,8 +167,12 @@ def ranged(figure: Summary) -> str:
 
 
 def _picture(title: str, unit: str, drawn: Sequence[str], bottom: float, *, note: str, text: str) -> str:
-    height = bottom + (30 if note else 10)
-    below = [f'<text class="quiet" x="12" y="{height - 10:g}">{escape(note)}</text>'] if note else []
+    lines = textwrap.wrap(note, NOTE)
+    height = bottom + 10 + 20 * len(lines)
+    below = [
+        f'<text class="quiet" x="12" y="{bottom + 18 + 20 * place:g}">{escape(line)}</text>'
+        for place, line in enumerate(lines)
+    ]
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}"'

@@ -218,7 +218,9 @@ def test_an_unknown_row_is_refused_with_the_rows_there_are() -> None:
 @pytest.mark.soak  # dozens of processes start and end, which alone takes half a minute of a processor
 @pytest.mark.timeout(600)
 def test_the_publisher_is_measured_side_by_side(tmp_path: Path) -> None:
-    printed, rows = measured(tmp_path, "publisher", "publisher-growth", "--sizes", "30", timeout_s=580)
+    printed, rows = measured(
+        tmp_path, "publisher", "publisher-growth", "--sizes", "30", "--seconds", "1", timeout_s=580
+    )
     assert set(rows) >= {"publisher-deliver", "publisher-accept", "publisher-late", "growth-deliver-cpu"}
     assert figures(rows["publisher-deliver"], "omnichannel")["rate"] > 0
     peers = ("procrastinate", "procrastinate"), ("celery on redis", "celery")
