@@ -33,7 +33,7 @@ from tests.browser import browser, page  # noqa: F401 (fixtures)
 from waypost.promise import read_events, violations
 
 CHECKOUT = Path(__file__).parents[1]
-NETWORKS = itertools.count(160)
+NETWORKS = itertools.count()
 PATIENCE_S = 30.0
 
 
@@ -111,7 +111,7 @@ class Platform:
 
     state: Path
     environment: dict[str, str] = field(default_factory=dict)
-    network: str = field(default_factory=lambda: f"127.{next(NETWORKS)}.0.0/16")
+    network: str = field(default_factory=lambda: f"127.{150 + os.getpid() % 50}.{next(NETWORKS) % 32 * 8}.0/21")
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
