@@ -14,6 +14,8 @@ from playwright.sync_api import Page, expect
 from tests.browser import DESKTOP, PHONE, Chromium, Scheme, violations
 from tests.conftest import CHECKOUT, Platform, eventually
 
+pytestmark = pytest.mark.timeout(180)  # the first starts a platform, another scales it twice
+
 PICTURES = CHECKOUT / "docs" / "pictures"
 EVIL = "<script>window.stolen = 1</script><img src=x onerror='window.stolen = 2'>"
 VIEWS = ("#/", "#/map", "#/history", "#/explain?name=worker.secure-api.local")
