@@ -117,6 +117,7 @@ class Endpoints:
 
     async def seal_again(self) -> int:
         """Seal with the first key what is in clear or sealed with another; return how many. Raises SealingFailed."""
+        self._seal.check()
         changed = 0
         async with self._database.write() as connection:
             rows = (await connection.execute(select(endpoint).order_by(endpoint.c.id).with_for_update())).all()

@@ -53,6 +53,10 @@ class Seal:
         """Whether the environment names any."""
         return self._keys is not None
 
+    def check(self) -> None:
+        """Raise SealingFailed unless there are keys, and every one is good."""
+        self._read()
+
     def close(self, secret: str, *, place: str) -> str:
         """Return a secret as it may be kept at this place, such as a row's id. Raises SealingFailed."""
         (name, key), *_ = self._read().items()
