@@ -161,12 +161,13 @@ def test_a_lease_that_is_none_is_refused(shared_registry: RegistryProcess, lease
         service.register("i-1", WAYPOST_LEASE=lease)
 
 
-def test_a_paused_registry_wakes_to_fresh_leases(registry: RegistryProcess) -> None:
+@pytest.mark.parametrize("pause_s", [3.5, pytest.param(60, marks=[pytest.mark.soak, pytest.mark.timeout(120)])])
+def test_a_paused_registry_wakes_to_fresh_leases(registry: RegistryProcess, pause_s: float) -> None:
     service = Service(registry)
     service.register("i-1", WAYPOST_LEASE="3")
     assert registry.process is not None
     os.kill(registry.process.pid, signal.SIGSTOP)
-    time.sleep(3.5)  # longer than the lease: what is tested is time that passes while nobody looks
+    time.sleep(pause_s)  # longer than the lease: what is tested is time that passes while nobody looks
     os.kill(registry.process.pid, signal.SIGCONT)
     assert service.renew("i-1").status_code == 200
     assert service.health("i-1") == "UNKNOWN"

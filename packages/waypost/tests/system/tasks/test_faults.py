@@ -1,14 +1,19 @@
 """Faults that a supervisor of tasks meets, each with what must hold: nothing is doubled, orphaned or blocked."""
 
+import contextlib
 import json
 import os
 import resource
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.query
+import dns.rcode
 import psutil
 import pytest
 
@@ -57,6 +62,53 @@ def test_a_supervisor_without_descriptors_keeps_what_runs_and_recovers(platform:
     assert violations(read_events(platform.folder / "promise")) == []
 
 
+def http_exchange(connection: socket.socket) -> bool:
+    connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return connection.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def dns_exchange(connection: socket.socket) -> bool:
+    query = dns.message.make_query("web.example.test", "A")
+    dns.query.send_tcp(connection, query)
+    answer, _ = dns.query.receive_tcp(connection, time.time() + 10)
+    return answer.rcode() == dns.rcode.NOERROR
+
+
+@pytest.mark.parametrize(
+    ("part", "address", "exchange"),
+    [
+        ("registry", "http_address", http_exchange),
+        ("nameserver", "dns_address", dns_exchange),
+        ("balancer", "balancer_address", http_exchange),
+    ],
+)
+def test_a_part_without_descriptors_does_not_spin_and_serves_whom_it_has(
+    platform: Any, echo: Echo, part: str, address: str, exchange: Callable[[socket.socket], bool]
+) -> None:
+    platform.up(HEAD + '[balancer]\nservice = "web"\n' + echo("web"))
+    host, _, port = platform.run[address].rpartition(":")
+    pid = platform.run["pids"][part]
+    with contextlib.ExitStack() as stack:
+
+        def connected() -> socket.socket:
+            return stack.enter_context(socket.create_connection((host, int(port)), 10))
+
+        kept = connected()
+        assert exchange(kept)
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(pid), hard))
+        for _ in range(20):
+            connected()  # into the listener's queue
+        before = psutil.Process(pid).cpu_times()
+        time.sleep(1.5)  # how long it is looked at
+        after = psutil.Process(pid).cpu_times()
+        assert after.user + after.system - before.user - before.system < 1.0, "it does not spin"
+        assert exchange(kept)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+        assert exchange(connected())
+    assert platform.run["pids"][part] == pid, "it is the same process"
+
+
 def test_a_process_with_a_number_that_was_used_before_is_not_taken_for_the_task(platform: Any, echo: Echo) -> None:
     manifest = HEAD + echo("web")
     platform.up(manifest)
@@ -74,13 +126,16 @@ def test_a_process_with_a_number_that_was_used_before_is_not_taken_for_the_task(
     assert platform.tasks[0]["address"] != task["address"], "it rests"
 
 
-def test_a_supervisor_that_is_stopped_for_a_while_removes_nobody_on_waking(platform: Any, echo: Echo) -> None:
+@pytest.mark.parametrize("pause_s", [2.5, pytest.param(60, marks=pytest.mark.soak)])  # longer than any check may take
+def test_a_supervisor_that_is_stopped_for_a_while_removes_nobody_on_waking(
+    platform: Any, echo: Echo, pause_s: float
+) -> None:
     platform.up(HEAD + echo("web", count=3))
     before = {task["instance"]: task["pid"] for task in platform.tasks}
     pids = [platform.run["pid"], platform.run["pids"]["prober"]]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    time.sleep(2.5)  # longer than any check may take: the suspension itself is the test
+    time.sleep(pause_s)  # the suspension itself is the test
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
     time.sleep(0.5)  # five checks
