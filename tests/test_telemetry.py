@@ -129,6 +129,7 @@ def test_every_process_shows_what_the_catalogue_names(platform: Platform, webhoo
     assert_known(shown(platform.address("http")), of("registry"))
     assert_known(shown(platform.address("dns_admin")), of("nameserver"))
     assert_known(shown(platform.address("balancer_admin")), of("balancer"))
+    assert_known(shown(platform.address("admin")), of("supervisor"))
     names = {each.name for each in OF_OMNICHANNEL}
     counted: set[str] = set()
     for service in ("api", "worker", "scheduler"):

@@ -1,6 +1,7 @@
 """Every metric that a process of Waypost shows, in one place: what documents, dashboards and alerts may speak of.
 
-A label's values are few and ours: statuses, reasons, transports, numbers of processes. None is what a caller made up.
+A label's values are few and ours: statuses, reasons, transports, numbers of processes, names of the manifest. None is
+what a caller made up.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ class Metric:
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
-    process: str  # of which it is: registry, nameserver, balancer
+    process: str  # of which it is: registry, nameserver, balancer, supervisor
     tells: str
     labels: tuple[str, ...] = ()
 
@@ -58,4 +59,8 @@ METRICS: Final = (
     Metric("waypost_balancer_targets", "gauge", "balancer", "targets that the registry names"),
     Metric("waypost_balancer_targets_usable", "gauge", "balancer", "those of them that are used"),
     Metric("waypost_balancer_targets_age_seconds", "gauge", "balancer", "since the registry last answered"),
+    Metric("waypost_tasks", "gauge", "supervisor", "tasks by state", ("service", "state")),
+    Metric("waypost_tasks_wanted", "gauge", "supervisor", "tasks that the manifest or scale asks for", ("service",)),
+    Metric("waypost_task_starts_total", "counter", "supervisor", "tasks started, the first among them", ("service",)),
+    Metric("waypost_part_up", "gauge", "supervisor", "1 while this part of the platform runs", ("part",)),
 )

@@ -76,6 +76,7 @@ class PlatformSettings:
     dns: Mapping[str, str] = field(default_factory=dict)  # variables of the nameserver that flags have set
     balancer_address: ListenAddress = ListenAddress("127.0.0.1", 8000)
     balancer_admin_address: ListenAddress = ListenAddress("127.0.0.1", 8001)
+    admin_address: ListenAddress = ListenAddress("127.0.0.1", 0)  # the supervisor's metrics and health
     state_dir: Path = Path("var")
     task_network: IPv4Network = TASK_NETWORK  # a /32: one address, a port for each task
     task_port: int = 8080  # of every task whose service names none; 0 is one that is free on every address

@@ -39,6 +39,10 @@ def up(
     balancer_admin_address: Annotated[
         str, typer.Option(envvar="WAYPOST_BALANCER_ADMIN_ADDRESS", metavar="HOST:PORT", help="Its metrics and health.")
     ] = "127.0.0.1:8001",
+    admin_address: Annotated[
+        str,
+        typer.Option(envvar="WAYPOST_ADMIN_ADDRESS", metavar="HOST:PORT", help="The supervisor's metrics and health."),
+    ] = "127.0.0.1:0",
     state_dir: StateDir = Path("var"),
     task_network: Annotated[
         str,
@@ -72,6 +76,7 @@ def up(
         **registry_flags.registry_settings(locals()),
         balancer_address=checked("--balancer-address", ListenAddress.parse, balancer_address),
         balancer_admin_address=checked("--balancer-admin-address", ListenAddress.parse, balancer_admin_address),
+        admin_address=checked("--admin-address", ListenAddress.parse, admin_address),
         task_network=checked("--task-network", parse_task_network, task_network),
         task_port=task_port,
     )

@@ -31,10 +31,11 @@ from waypost.nameserver.freshness import Staleness
 from waypost.nameserver.front import Front
 from waypost.nameserver.limiter import Limiter
 from waypost.nameserver.notify import Notifier
-from waypost.nameserver.pages import serve_pages
+from waypost.nameserver.pages import nameserver_pages
 from waypost.nameserver.records import MULTIVALUE_LIMIT
 from waypost.nameserver.settings import NameserverSettings, Place
 from waypost.nameserver.zone import Zone
+from waypost.pages import serve_pages
 from waypost.promise import PromiseLog
 
 TICK_S: Final = 0.25  # seconds between two looks at how old the answers are
@@ -90,12 +91,13 @@ async def serve(environment: Mapping[str, str], settings: NameserverSettings) ->
         notifier = _notifier(settings if worker == 0 else NameserverSettings(), answerer, counters, sockets.addresses)
         following = Following(answerer, staleness, on_change=notifier.changed)
         forwarder = Forwarder(settings.forward, counters) if settings.forward else None
+        pages = nameserver_pages(counters, lambda: answerer.freshness)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(follow_feed(Path(environment["WAYPOST_FEED"]), following), name="feed"),
                 group.create_task(_tick(answerer, staleness, counters), name="tick"),
                 group.create_task(notifier.run(), name="notify"),
-                *(group.create_task(serve_pages(each, counters, lambda: answerer.freshness)) for each in sockets.pages),
+                *(group.create_task(serve_pages(each, pages)) for each in sockets.pages),
             ]
             if forwarder is not None:
                 tasks.append(group.create_task(forwarder.run(), name="forward"))

@@ -7,14 +7,15 @@ which acknowledges that, ends last. The same way back is taken whether the end w
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from waypost.cloudmap import cause, open_cloudmap
 from waypost.health.link import ProberLink
+from waypost.pages import serve_pages
 from waypost.promise import PromiseLog
 from waypost.settings import PlatformSettings
 from waypost.tasks.access import check_access
@@ -28,6 +29,7 @@ from waypost.tasks.errors import ManifestInvalid, PlatformError, StartFailed
 from waypost.tasks.jobs import end_left_jobs
 from waypost.tasks.manifest import Manifest
 from waypost.tasks.own_log import log_to
+from waypost.tasks.pages import supervisor_pages
 from waypost.tasks.parts import Parts
 from waypost.tasks.ports import Ports, bind_ports
 from waypost.tasks.preflight import choose_task_port, look_over, programs
@@ -72,7 +74,7 @@ async def run_platform(
         log_to(state_dir / "logs" / "platform.log")
         saved = load_tasks(state_dir / "tasks.json", boot=boot_id())
         await end_left_jobs(saved)
-        with bind_ports(settings, balancer=manifest.balancer is not None) as ports:
+        with bind_ports(settings, balancer=manifest.balancer is not None, supervisor=True) as ports:
             task_port = choose_task_port(settings.task_port, settings.task_network)
             platform = _Platform(
                 load, manifest, settings, ports, saved, stop, report, state_dir=state_dir, inherited=inherited, key=key
@@ -169,6 +171,7 @@ class _Platform:
             await stack.enter_async_context(parts.nameserver(worker).running())
         supervisor = self._supervisor = Supervisor(roster, self._stop, on_crash_loop=self._report.crash_loop)
         await stack.enter_async_context(supervisor.running(adopted))
+        await stack.enter_async_context(self._pages(roster, supervisor))
         deploys = Deploys(supervisor, self._answers(), self._load_anew)
         await stack.enter_async_context(serve_control(self._state_dir / "control.sock", supervisor, deploys))
         await self._unless_stopped(supervisor.wait_until_running())
@@ -202,6 +205,24 @@ class _Platform:
             promise=PromiseLog.open("supervisor", self._inherited),
             on_change=self._task_changed,
         )
+
+    @asynccontextmanager
+    async def _pages(self, roster: Roster, supervisor: Supervisor) -> AsyncIterator[None]:
+        """Show what the supervisor counts, while inside."""
+        assert self._ports.admin is not None
+        pages = supervisor_pages(
+            lambda: rows(supervisor),
+            lambda: {spec.name: roster.counts.get(spec.name, spec.count) for spec in roster.manifest.services},
+            lambda: roster.starts,
+            lambda: self._run_state().pids,
+        )
+        self._ports.admin.socket.setblocking(False)
+        serving = asyncio.create_task(serve_pages(self._ports.admin.socket, pages), name="pages")
+        try:
+            yield
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
 
     def _answers(self) -> NameserverAnswers:
         network = self._settings.task_network
@@ -245,6 +266,7 @@ class _Platform:
             dns_admin_address=str(self._ports.dns_admin.address),
             balancer_address=str(balancer.front.address) if balancer is not None else None,
             balancer_admin_address=str(balancer.admin.address) if balancer is not None else None,
+            admin_address=str(self._ports.admin.address) if self._ports.admin is not None else None,
             state_dir=str(self._state_dir),
             task_network=str(self._settings.task_network),
             pid=os.getpid(),
@@ -259,6 +281,8 @@ class _Platform:
         places = [("registry", f"{registry} (Cloud Map API)")]
         places.append(("DNS", f"{' '.join(str(each.address) for each in self._ports.dns)} (UDP and TCP)"))
         places.append(("DNS admin", f"http://{self._ports.dns_admin.address.to_connect}"))
+        if self._ports.admin is not None:
+            places.append(("supervisor", f"http://{self._ports.admin.address.to_connect}"))
         if self._manifest.balancer is not None and self._ports.balancer is not None:
             front = f"http://{self._ports.balancer.front.address.to_connect}"
             places.append(("balancer", f"{front} -> {self._manifest.balancer.service}"))

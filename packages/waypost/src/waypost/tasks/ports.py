@@ -27,16 +27,18 @@ class Ports:
     dns: tuple[DnsListener, ...]  # at least one; the first is the one that tasks are told
     dns_admin: Listener
     balancer: BalancerPorts | None  # None: the manifest has none
+    admin: Listener | None = None  # the supervisor's own; None: there is no supervisor
 
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
         """Where the platform itself listens."""
         balancer = (self.balancer.front, self.balancer.admin) if self.balancer is not None else ()
-        return tuple(listener.address for listener in (self.http, *self.dns, self.dns_admin, *balancer))
+        admin = (self.admin,) if self.admin is not None else ()
+        return tuple(listener.address for listener in (self.http, *self.dns, self.dns_admin, *balancer, *admin))
 
 
 @contextmanager
-def bind_ports(settings: PlatformSettings, *, balancer: bool) -> Iterator[Ports]:
+def bind_ports(settings: PlatformSettings, *, balancer: bool, supervisor: bool = False) -> Iterator[Ports]:
     """Bind them all; close them at the end.
 
     :raises InUse: one is somebody else's.
@@ -60,7 +62,8 @@ def bind_ports(settings: PlatformSettings, *, balancer: bool) -> Iterator[Ports]
                 front=keep(bind_tcp(settings.balancer_address, "--balancer-address")),
                 admin=keep(bind_tcp(settings.balancer_admin_address, "--balancer-admin-address")),
             )
-        yield Ports(http=http, dns=tuple(dns), dns_admin=dns_admin, balancer=in_front)
+        admin = keep(bind_tcp(settings.admin_address, "--admin-address")) if supervisor else None
+        yield Ports(http=http, dns=tuple(dns), dns_admin=dns_admin, balancer=in_front, admin=admin)
 
 
 def _bind_dns_admin(settings: PlatformSettings, dns_port: int) -> Listener:

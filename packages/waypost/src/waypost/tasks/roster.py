@@ -6,6 +6,7 @@ a process as soon as it runs.
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,6 +66,7 @@ class Roster:
         self._inherited, self._boot = inherited, boot
         self._entries: dict[str, _Entry] = {}
         self._jobs: dict[str, tuple[JobSpec, Process]] = {}  # those that run, by id
+        self.starts: Counter[str] = Counter()  # tasks started so far, by service
         self.counts: dict[str, int] = {}  # of services, where it is not the manifest's
         self.logs = LogFolder(surroundings.state_dir / "logs")
 
@@ -99,6 +101,7 @@ class Roster:
         instance = secrets.token_hex(16)
         environment = self._environment(spec, endpoint, instance, values)
         life = self._enter(spec, instance, endpoint, environment, Place.ABSENT, restarts)
+        self.starts[spec.name] += 1
         return life, self._launch(spec, environment, instance)
 
     def start_job(self, spec: JobSpec) -> tuple[str, Process]:

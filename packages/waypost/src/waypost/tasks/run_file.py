@@ -23,6 +23,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     dns_admin_address: str
     balancer_address: str | None
     balancer_admin_address: str | None
+    admin_address: str | None = None  # the supervisor's own
     state_dir: str
     task_network: str
     pid: int
