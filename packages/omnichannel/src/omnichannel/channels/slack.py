@@ -88,6 +88,11 @@ class Slack:
             return
         if address.startswith(self._hooks_url) and address.isprintable() and " " not in address and self._takes_urls:
             return
+        if address.startswith(self._hooks_url):
+            raise InvalidAddress(
+                address[:20],
+                "is a secret: name an entry of SLACK_WEBHOOKS_FILE, or set SLACK_WEBHOOKS=on to have it kept",
+            )
         if not CONVERSATION.fullmatch(address):
             raise InvalidAddress(address[:20], "is no conversation such as C024BE91L or #general, nor a webhook's URL")
         if self._token is None:
@@ -182,5 +187,5 @@ def build(_: Settings, credentials: Credentials) -> Slack | None:
         token=token,
         hooks_url=credentials.text("SLACK_HOOKS_URL", "https://hooks.slack.com/services"),
         hooks_file=Path(file) if file else None,
-        takes_urls=takes_urls or token is not None,
+        takes_urls=takes_urls,
     )
