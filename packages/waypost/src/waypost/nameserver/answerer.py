@@ -18,13 +18,14 @@ from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
 from waypost.feed import Batch, LazySnapshot, Snapshot
-from waypost.nameserver.answers import Aliased, Answer, Chain, Refusal, compile_answer
+from waypost.nameserver.answers import Aliased, Answer, Chain, Plain, Refusal, compile_answer
 from waypost.nameserver.clients import ANYONE, Client, View
 from waypost.nameserver.edns import OPT_OCTETS, opt_reply, read_bare_opt
 from waypost.nameserver.freshness import Freshness
 from waypost.nameserver.messages import Transport, bare_reply, reply_head, room_for
 from waypost.nameserver.queries import HEADER_OCTETS, Query, Rejected, parse
 from waypost.nameserver.records import MULTIVALUE_LIMIT
+from waypost.nameserver.sections import AUTHORITATIVE, Sections
 from waypost.nameserver.transfers import Transfer, begin_transfer
 from waypost.nameserver.zones import Zones
 
@@ -74,7 +75,8 @@ class Answerer:
         own_addresses: Sequence[str] = (),
         recursion: bool = False,
     ) -> None:
-        self._random = random
+        self._random, self._chance = random, random.random
+        self._heads: dict[int, bytes] = {}  # of replies with a plain answer, without the id
         self._own_addresses = own_addresses
         self._relax_nodata, self._multivalue = relax_nodata, multivalue
         self._flags = RECURSION_AVAILABLE if recursion else 0  # of every reply
@@ -156,9 +158,21 @@ class Answerer:
         answer = self._kept[client.view].get(question.lower())
         if answer is None or wire[2] > 1:
             return None  # not kept, or flags are set other than RD, the last of its octet
-        opt = opt_reply(edns, self._error)
+        opt = b"" if edns is None else opt_reply(edns, self._error)
+        if answer.__class__ is Plain and (picks := answer.picks) is not None:
+            # The way of nearly every query: nothing is called that need not be, and no object is built.
+            drawn = picks[int(self._chance() * len(picks))](answer.records)
+            head = answer.count << 2 | wire[2] << 1 | (edns is not None)
+            return b"".join((wire[:2], self._heads.get(head) or self._head(head), question, *drawn, opt))
         sections = answer.draw(room_for(transport, edns, question, opt), self._random)
         return b"".join((reply_head(wire, sections, opt, self._flags), question, sections.body, opt))
+
+    def _head(self, key: int) -> bytes:
+        """Return, after the id, the header of a plain answer: key holds its count, RD, and whether an OPT follows."""
+        sections = Sections(AUTHORITATIVE, key >> 2, 0, 0, b"")
+        asked = bytes((0, 0, key >> 1 & 1))
+        head = self._heads[key] = reply_head(asked, sections, b"opt" if key & 1 else b"", self._flags)[2:]
+        return head
 
     def _reply_to(self, wire: bytes, transport: Transport, client: Client) -> bytes | Transfer | Onward | None:
         match parse(wire):

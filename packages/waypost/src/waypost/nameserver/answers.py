@@ -41,6 +41,7 @@ LONGEST_CHAIN: Final = 8  # CNAME records followed for one answer
 MOST_PICKS: Final = 120  # all orders of five records
 MOST_SHUFFLED: Final = 64  # records; more are answered in turn: to shuffle thousands would hold others up
 MOST_OCTETS: Final = 64_000  # of all answer records: what a message of 65,535 holds beside the longest question
+ALWAYS_FITS: Final = 512 - 12 - 259 - 17  # octets beside header, longest question and OPT in the smallest reply
 EXTERNAL_ALIAS_TTL_S: Final = 60  # seconds; that of a load balancer's addresses
 
 
@@ -74,7 +75,8 @@ def _positive(records: RecordSet) -> "Positive | Plain":
     count = min(records.drawn, MOST_OCTETS // sizes[-1])
     if any(choice.additional for choice in choices):
         return Positive(tuple(choices), count, sum(sizes[:count]))
-    return Plain(tuple(choice.record for choice in choices), count, sum(sizes[:count]))
+    picks = _picks(len(choices), count) if sum(sizes[-count:]) <= ALWAYS_FITS else None
+    return Plain(tuple(choice.record for choice in choices), count, sum(sizes[:count]), picks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Plain:
     records: Sequence[bytes]
     count: int  # how many of them a reply holds
     least: int  # octets that so many of them need
+    picks: Sequence[Callable[[Sequence[bytes]], Sequence[bytes]]] | None  # every draw, if all fit into any reply
 
     def draw(self, room: int, random: Random) -> Sections:
         if self.least > room:
