@@ -247,7 +247,7 @@ def test_everything_is_done_by_keyboard_alone(platform: Platform, page: Page) ->
     _tab_to(page, ".tile a")
     page.keyboard.press("Enter")
     expect(page.locator("#timeline")).to_be_visible()
-    expect(page.locator(".log")).to_contain_text("service.listening")
+    expect(page.locator(".log")).to_contain_text('"event": ')
     _tab_to(page, ".actions button")
     page.keyboard.press("Enter")
     dialog = page.locator("dialog")

@@ -64,18 +64,20 @@ class ThreadWriter:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._turn = asyncio.Lock()  # a second transaction would wait in the thread in which the first must end
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
-        transaction = _ThreadTransaction(self._engine, self._thread)
-        try:
-            yield transaction
-            await transaction.commit()
-        except BaseException:
-            # Not waited for: where the disk hangs, so would this. What comes next in the thread comes after it.
-            self._thread.submit(transaction.roll_back)
-            raise
+        async with self._turn:
+            transaction = _ThreadTransaction(self._engine, self._thread)
+            try:
+                yield transaction
+                await transaction.commit()
+            except BaseException:
+                # Not waited for: where the disk hangs, so would this. What comes next in the thread comes after it.
+                self._thread.submit(transaction.roll_back)
+                raise
 
     async def dispose(self) -> None:
         self._thread.submit(self._engine.dispose)
