@@ -105,7 +105,7 @@ def pictures_of(document: dict[str, Any]) -> dict[str, str]:
         drawn = line_chart(title, document["unit"], document["size"], lines, ours=OURS, note=note)
         return {document["curve"]: drawn}
     pictures = {}
-    for column in document["drawn"]:
+    for column in document.get("drawn", ()):
         bars = [
             Bar(name, figure, ours=name.startswith(OURS))
             for name in document["contenders"]

@@ -102,7 +102,7 @@ async def deploy_under_load(platform: Deployable, *, times: int, per_s: float) -
     resolver = Resolver.from_environment({"WAYPOST_DNS": run["dns_address"]})
     client = ServiceClient(endpoints, resolver)
     over = asyncio.Event()
-    balanced = Load(f"http://{run['balancer_address']}/v1/channels", per_s)
+    balanced = Load(f"http://{run['balancer_address']}/health", per_s)
     await balanced.begin()
 
     async def ask_worker() -> None:

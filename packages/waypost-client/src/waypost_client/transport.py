@@ -1,5 +1,6 @@
 """HTTP to a service by its name, spread over every address that the name has."""
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -91,8 +92,19 @@ class Transport(httpx2.AsyncBaseTransport):
         self._services: OrderedDict[str, _Service] = OrderedDict()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        answer = await self._answer(request)
         service = await self._service(request.url.host)
+        await service.take_place(request)
+        try:
+            response = await self._send(request, service)
+        except BaseException:
+            service.leave_place()
+            raise
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = _Counted(response.stream, service.leave_place)
+        return response
+
+    async def _send(self, request: httpx2.Request, service: "_Service") -> httpx2.Response:
+        answer = await self._answer(request)
         service.budget.note_request()
         tried: set[Endpoint] = set()
         unreachable: set[Endpoint] = set()
@@ -165,7 +177,9 @@ class Transport(httpx2.AsyncBaseTransport):
         if service is None:
             if isinstance(self._verify, bool):
                 self._verify = httpx2.create_ssl_context(verify=self._verify)  # slow to make: made once, for all pools
-            service = _Service(name, self._pool(None), self._near_pool(), RetryBudget(now=self._clock()))
+            most = self._limits.max_connections
+            places = None if most is None else asyncio.Semaphore(most)
+            service = _Service(name, self._pool(None), self._near_pool(), RetryBudget(now=self._clock()), places)
             self._services[name] = service
         self._services.move_to_end(name)
         return service
@@ -190,7 +204,25 @@ class _Service:
     pool: httpx2.AsyncHTTPTransport
     near: httpx2.AsyncHTTPTransport | None  # calls loopback addresses, from our own
     budget: RetryBudget
+    places: asyncio.Semaphore | None  # as many as the pool has connections; None: it has no bound
     spread: Spread = field(default_factory=Spread)
+
+    async def take_place(self, request: httpx2.Request) -> None:
+        """Wait until a connection is to be had, before an address is chosen: one that was would be old by then.
+
+        :raises httpx2.PoolTimeout: not within the request's time-out for that.
+        """
+        if self.places is None:
+            return
+        try:
+            async with asyncio.timeout(dict(request.extensions.get("timeout") or {}).get("pool")):
+                await self.places.acquire()
+        except TimeoutError:
+            raise httpx2.PoolTimeout("every connection to the service is in use", request=request) from None
+
+    def leave_place(self) -> None:
+        if self.places is not None:
+            self.places.release()
 
     async def send(self, request: httpx2.Request, endpoint: Endpoint, *, connect_timeout_s: float) -> httpx2.Response:
         pool = self.near if self.near is not None and endpoint.address.startswith(LOOPBACK) else self.pool

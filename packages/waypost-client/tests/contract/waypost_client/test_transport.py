@@ -335,3 +335,29 @@ async def test_a_task_calls_its_neighbours_from_its_own_address(
         async with httpx2.AsyncClient(transport=transport) as client:
             await client.get(url)
     assert callers == ["127.99.0.9", "127.0.0.1", "127.0.0.1", "127.0.0.1", "127.99.0.8"]
+
+
+async def test_who_waits_for_a_connection_is_sent_to_an_address_that_is_still_answered(
+    nameserver: Endpoint, zone: dict[str, str], url: str, listen: Listen
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.set()
+        await go_on.wait()
+        await says(THREE[0])(reader, writer)
+
+    zone["worker.example. A"] = records(THREE[0], ttl_s=0)
+    await listen(THREE[0], slow)
+    await listen(THREE[1], says(THREE[1]))
+    transport = Transport(Resolver([nameserver]), limits=httpx2.Limits(max_connections=1))
+    async with httpx2.AsyncClient(transport=transport) as client:
+        first = asyncio.create_task(client.get(url))
+        await begun.wait()
+        second = asyncio.create_task(client.get(url))
+        with pytest.raises(httpx2.PoolTimeout):
+            await client.get(url, timeout=httpx2.Timeout(5, pool=0.01))
+        zone["worker.example. A"] = records(THREE[1], ttl_s=0)  # the first has left in the meantime
+        go_on.set()
+        assert ((await first).text, (await second).text) == (THREE[0], THREE[1])
+        assert (await client.get(url)).text == THREE[1]  # every place was left again
