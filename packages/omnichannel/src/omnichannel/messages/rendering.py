@@ -55,7 +55,7 @@ class Source:
 class _Environment(ImmutableSandboxedEnvironment):
     """The sandbox, with every loop counted and nothing that makes much out of little."""
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "%"})  # on a text, % is the printf of Python
 
     def __init__(self, *, autoescape: bool = False) -> None:
         super().__init__(undefined=StrictUndefined, autoescape=autoescape, keep_trailing_newline=True)
@@ -80,8 +80,8 @@ class _Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         numbers = isinstance(left, (int, float)) and isinstance(right, (int, float))
         if operator == "**" or not numbers or max(abs(left), abs(right)) > 1e12:
-            raise SecurityError(f"{operator} is for numbers up to 1e12" if operator == "*" else "** is not allowed")
-        return left * right
+            raise SecurityError("** is not allowed" if operator == "**" else f"{operator} is for numbers up to 1e12")
+        return left % right if operator == "%" else left * right
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         blowing = isinstance(obj, str) and attr in {

@@ -30,6 +30,8 @@ def test_each_channel_may_say_something_of_its_own() -> None:
         "{{ 1 / 0 }}",
         "{{ 'x' * 1000000000 }}",
         "{{ 10 ** 100000000 }}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ '%*d' % (1000000000, 1) }}",
         "{{ 'x'.ljust(1000000000) }}",
         "{{ 'x'.replace('', 'y' ) }}",
         "{{ 'x'|center(1000000000) }}",
@@ -45,6 +47,10 @@ def test_what_a_template_may_not_do_is_refused_soon(text: str) -> None:
     with pytest.raises(InvalidTemplate) as raised:
         render(text, {"user": {"name": "Ada"}, "long": "y" * 1000}, field="body")
     assert raised.value.field == "body"
+
+
+def test_numbers_are_still_reckoned_with() -> None:
+    assert render("{{ 7 % 3 }} {{ 6 * 7 }}", {}, field="body") == "1 42"
 
 
 def test_a_template_that_cannot_be_parsed_is_named_with_its_channel_and_line() -> None:
