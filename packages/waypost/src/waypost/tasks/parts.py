@@ -54,7 +54,7 @@ class Parts:
                 "WAYPOST_ACCOUNT": self._settings.account,
                 "WAYPOST_QUOTAS": str(self._settings.quotas),
                 "WAYPOST_CHECK_NETWORKS": self._settings.check_networks,
-                "WAYPOST_LISTENERS": ",".join(map(str, self._ports.addresses)),
+                "WAYPOST_LISTENERS": ",".join(map(str, self._ports.listeners)),
                 "WAYPOST_PLATFORM_DIR": str(self._state_dir) if namespace else "",
                 "WAYPOST_PLATFORM_NAMESPACE": namespace,
                 **registry_access(self._settings, self._key),

@@ -31,10 +31,18 @@ class Ports:
 
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
-        """Where the platform itself listens."""
+        """Where the platform listens, as its tasks are told.
+
+        The supervisor's own is left out: its port is another at each start, and a task whose environment changes is
+        replaced instead of adopted.
+        """
         balancer = (self.balancer.front, self.balancer.admin) if self.balancer is not None else ()
-        admin = (self.admin,) if self.admin is not None else ()
-        return tuple(listener.address for listener in (self.http, *self.dns, self.dns_admin, *balancer, *admin))
+        return tuple(listener.address for listener in (self.http, *self.dns, self.dns_admin, *balancer))
+
+    @property
+    def listeners(self) -> tuple[ListenAddress, ...]:
+        """Where it listens, all of it: no check goes there."""
+        return self.addresses if self.admin is None else (*self.addresses, self.admin.address)
 
 
 @contextmanager
