@@ -44,6 +44,13 @@ def test_a_counter_that_was_away_is_seen_anew() -> None:
         # what was left to another waits for it while it lives
         ([lease("1", asked_by="you")], {"me", "you"}, set(), Plan((), None)),
         ([lease("1", asked_by="gone")], {"me"}, set(), Plan((lease("1", asked_by="gone"),), None)),
+        # what was left to this one it takes, though its share is full by now: nobody else would
+        (
+            [lease("1", "me"), lease("2", asked_by="me")],
+            {"me", "you"},
+            set(),
+            Plan((lease("2", asked_by="me"),), None),
+        ),
         # shards that wait or have ended are nobody's
         ([lease("1", state=ShardState.WAITING), lease("2", state=ShardState.ENDED)], {"me"}, set(), Plan((), None)),
     ],

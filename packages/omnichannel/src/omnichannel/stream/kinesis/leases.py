@@ -80,7 +80,9 @@ def plan(leases: Sequence[Lease], *, me: str, members: Collection[str], lapsed: 
     ]
     room = ceil(len(open_leases) / max(1, len(members))) - owned[me]
     free.sort(key=lambda lease: (lease.asked_by != me, lease.shard))
-    take = tuple(free[: max(0, room)])
+    # What was asked for is taken though there is no room any more: nobody else takes it while this member lives.
+    asked = sum(lease.asked_by == me for lease in free)
+    take = tuple(free[: max(asked, room)])
     mine = owned[me] + len(take) + coming
     if take or coming or not owned:
         return Plan(take, None)
