@@ -4,7 +4,6 @@ Where access keys are configured, nothing is read without having signed in with 
 cannot read and other sites cannot send. A change needs in addition a proof that only our own page has been told.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -14,17 +13,17 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from waypost.apis.access.keys import KeyRing
 from waypost.apis.bodies import decode_json, read_body
 from waypost.apis.calls import refuse
 from waypost.apis.cloudmap.errors import WireError
+from waypost.apis.event_stream import EventStream
 from waypost.apis.leases import decode
 from waypost.dashboard.actions import Actions
 from waypost.dashboard.assets import HEADERS, load_assets
 from waypost.dashboard.content import Content
-from waypost.dashboard.hub import Hub, Page, TooManyPages
+from waypost.dashboard.hub import Hub, TooManyPages
 from waypost.dashboard.sessions import Sessions, TooManyAttempts
 from waypost.dashboard.viewer import Viewer
 
@@ -36,11 +35,6 @@ WANTED: Final = 200  # characters of a filter
 BODY: Final = 4_096  # octets
 REVISIONS: Final = 1 << 62
 PROOF: Final = "x-waypost-proof"
-EVENT_STREAM: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
 
 Read = Callable[[Viewer, Request], Awaitable[Any]]
 
@@ -198,7 +192,8 @@ class Dashboard:
             return _secured(refuse(WireError("ServiceUnavailable", words, status=503)))
         except Exception as error:
             return _secured(refuse(error))
-        return _Events(self._hub, page)
+        headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+        return EventStream(page, leave=lambda: self._hub.leave(page), headers=headers)
 
     async def _overview(self, viewer: Viewer, _: Request) -> Any:
         return await self._content.overview(viewer)
@@ -236,33 +231,6 @@ class Dashboard:
 
     async def _map(self, viewer: Viewer, request: Request) -> Any:
         return self._content.map(viewer, request.query_params.get("namespace") or None)
-
-
-class _Events(Response):
-    """Writes a page's events until it goes."""
-
-    def __init__(self, hub: Hub, page: Page) -> None:
-        super().__init__()
-        self._hub, self._page = hub, page
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [*EVENT_STREAM, *((name.encode(), value.encode()) for name, value in HEADERS.items())]
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                leaving = tasks.create_task(_end_when_gone(receive, self._page), name="page")
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
-                async for events in self._page:
-                    await send({"type": "http.response.body", "body": events, "more_body": True})
-                await send({"type": "http.response.body", "body": b""})
-                leaving.cancel()
-        finally:
-            self._hub.leave(self._page)
-
-
-async def _end_when_gone(receive: Receive, page: Page) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    page.end()
 
 
 async def _to_index(_: Request) -> Response:
