@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 BIN := .venv/bin
 PACKAGES := packages/waypost-client packages/waypost packages/omnichannel
 EDITABLE := $(addprefix --editable ,$(PACKAGES))
-PEERS := knot nsd bind9 dnsmasq-base pdns-server pdns-backend-bind haproxy etcd-server redis-server postgresql gcc libc6-dev
+PEERS := dnsperf knot nsd bind9 dnsmasq-base pdns-server pdns-backend-bind haproxy etcd-server redis-server postgresql gcc libc6-dev
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 
 .DEFAULT_GOAL := help

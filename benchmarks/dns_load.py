@@ -1,7 +1,8 @@
 """A load generator for DNS over UDP, run as a process of its own: ``python -m benchmarks.dns_load '{"port": …}'``.
 
 Sends queries for ``svc-NNNN.bench.test`` at a fixed rate below saturation and reads the answers in between, with one
-blocking thread and no event loop. Latency counts from the instant at which a query was due. Prints one line of JSON.
+thread that never sleeps: a wait is counted in whole milliseconds, and would send twenty queries in a burst after each.
+Latency counts from the instant at which a query was due. Prints one line of JSON.
 For ``-`` the load is read from stdin.
 """
 
@@ -86,7 +87,7 @@ def generate(load: DnsLoad) -> DnsResult:
             asked[sent & 0xFFFF] = due
             sockets[sent % SOCKETS].send((sent & 0xFFFF).to_bytes(2, "big") + queries[random.randrange(load.names)])
             sent += 1
-        for key, _ in selector.select(0.0002):
+        for key, _ in selector.select(0):
             now = time.perf_counter()
             try:
                 while True:

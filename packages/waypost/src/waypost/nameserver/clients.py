@@ -84,15 +84,15 @@ class Clients:
     transfer: Networks = field(default_factory=Networks)
     recursion: Networks = field(default_factory=Networks)
     unlimited: Networks | None = None  # None: nobody is counted
-    _known: dict[str, Client] = field(default_factory=dict)
+    known: dict[str, Client] = field(default_factory=dict)  # judged before, for who asks very often
 
     def at(self, host: str) -> Client:
         """Return the client at an address, as a socket gives it."""
-        client = self._known.get(host)
+        client = self.known.get(host)
         if client is None:
-            if len(self._known) >= KNOWN_ADDRESSES:
-                self._known.clear()
-            client = self._known[host] = self._judge(host)
+            if len(self.known) >= KNOWN_ADDRESSES:
+                self.known.clear()
+            client = self.known[host] = self._judge(host)
         return client
 
     def _judge(self, host: str) -> Client:
