@@ -87,11 +87,27 @@ class ServiceEntry:
 
     service: Service
     instances_revision: int  # of the last registration, deregistration or drain, or of the service's creation
-    instances: dict[str, Instance] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)  # changed by the methods below alone
+    derived: object = None  # what a reader has worked out of service and instances; forgotten when they change
+
+    def update(self, service: Service) -> None:
+        """Take a change of the service itself in."""
+        self.service = service
+        self.derived = None
+
+    def put(self, instance: Instance) -> None:
+        """Take an instance in; one of its id is replaced."""
+        self.instances[instance.id] = instance
+        self.derived = None
+
+    def remove(self, instance_id: str) -> None:
+        """Forget an instance."""
+        del self.instances[instance_id]
+        self.derived = None
 
     def change(self, instance_id: str, change: InstanceChanged, revision: int) -> None:
         """Take a change of one instance in."""
-        self.instances[instance_id] = changed_instance(self.instances[instance_id], change)
+        self.put(changed_instance(self.instances[instance_id], change))
         if isinstance(change, DrainBegan | DrainEnded):
             self.instances_revision = revision
 
@@ -180,7 +196,7 @@ class Catalog:
         entry = self.entry_of[instance.service_id]
         if instance.id not in entry.instances:
             self.instances_of[entry.service.namespace_id] += 1
-        entry.instances[instance.id] = instance
+        entry.put(instance)
 
     def apply(self, revision: int, change: Change) -> None:
         """Take a change in. Revisions come one after the other; a gap is a defect of the caller.
@@ -202,7 +218,7 @@ class Catalog:
             case ServiceCreated(service):
                 self.add_service(service, revision)
             case ServiceUpdated(service):
-                self.entry_of[service.id].service = service
+                self.entry_of[service.id].update(service)
             case ServiceDeleted(service_id):
                 service = self.entry_of.pop(service_id).service
                 namespace = self.namespace_of[service.namespace_id]
@@ -212,7 +228,7 @@ class Catalog:
                 self.entry_of[instance.service_id].instances_revision = revision
             case InstanceDeregistered(service_id, instance_id):
                 entry = self.entry_of[service_id]
-                del entry.instances[instance_id]
+                entry.remove(instance_id)
                 self.instances_of[entry.service.namespace_id] -= 1
                 entry.instances_revision = revision
             case InstanceChanged(service_id, instance_id):

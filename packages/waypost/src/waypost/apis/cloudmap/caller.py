@@ -1,8 +1,9 @@
 """Who calls, as far as the request tells."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from waypost.apis.access.keys import AccessKey
 from waypost.apis.access.rights import EVERYTHING, Rights
@@ -17,8 +18,7 @@ DEFAULT_REGION: Final = "us-east-1"
 CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]{1,128})/\d{8}/([a-z0-9-]{1,32})/[a-z0-9-]+/aws4_request")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """A caller's account and region, which key every namespace, and the cause that its changes are kept with."""
 
     account: str
@@ -85,4 +85,4 @@ def identify_caller(
 
 def _clean(words: str) -> str:
     """Return a registrant's words without control characters, cut to a line's length."""
-    return "".join(letter for letter in words if letter.isprintable())[:256]
+    return (words if words.isprintable() else "".join(letter for letter in words if letter.isprintable()))[:256]

@@ -1,12 +1,11 @@
 """The operations that only look: answered from memory, but for operations, which are in the database."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
-import msgspec
-
 from waypost.apis.cloudmap.caller import Caller
+from waypost.apis.cloudmap.discovered import discovered, drawn
 from waypost.apis.cloudmap.filters import (
     namespace_test,
     namespaces_asked_for,
@@ -29,7 +28,7 @@ from waypost.apis.cloudmap.views import (
 from waypost.catalog.decisions import find_instance, find_namespace, find_service
 from waypost.catalog.errors import NamespaceNotFound, OperationNotFound, ServiceNotFound
 from waypost.catalog.index import ServiceEntry
-from waypost.catalog.model import Health, Instance, Namespace, Service, decode_attributes
+from waypost.catalog.model import Instance, Namespace, Service, decode_attributes
 from waypost.catalog.tagging import find_tagged
 from waypost.promise import PromiseLog
 from waypost.registry import Registry
@@ -121,21 +120,11 @@ class Reads:
 
     async def discover_instances(self, caller: Caller, input_: Input) -> Output:
         entry = self._discovered(caller, input_)
-        meant = _select(entry, input_)
-        chosen = self._chance.sample(meant, min(len(meant), input_.get("MaxResults", DISCOVERED)))
+        found = discovered(entry, input_["NamespaceName"])
+        chosen = drawn(found.meant(input_), input_.get("MaxResults", DISCOVERED), self._chance)
         if self._promise_log.on:
             self._note(input_, entry.service, chosen)
-        answered = [
-            {
-                "InstanceId": each.id,
-                "NamespaceName": input_["NamespaceName"],
-                "ServiceName": entry.service.name,
-                "HealthStatus": status_of(entry.service, each),
-                "Attributes": msgspec.Raw(each.attributes),
-            }
-            for each in chosen
-        ]
-        return {"Instances": answered, "InstancesRevision": entry.instances_revision}
+        return {"Instances": found.encoded(chosen), "InstancesRevision": entry.instances_revision}
 
     async def discover_instances_revision(self, caller: Caller, input_: Input) -> Output:
         return {"InstancesRevision": self._discovered(caller, input_).instances_revision}
@@ -180,30 +169,3 @@ def _creation(resource: Namespace | Service) -> tuple[int, str]:
 
 def _instance_key(instance: Instance) -> tuple[str]:
     return (instance.id,)
-
-
-def _select(entry: ServiceEntry, input_: Input) -> list[Instance]:
-    """Return whom DiscoverInstances means, in the order of steps that Cloud Map documents."""
-    chosen = [each for each in entry.instances.values() if each.drain is None]
-    if query := input_.get("QueryParameters"):
-        chosen = [each for each in chosen if _has(each, query)]
-    if optional := input_.get("OptionalParameters"):
-        chosen = [each for each in chosen if _has(each, optional)] or chosen
-    wanted = input_.get("HealthStatus", "HEALTHY_OR_ELSE_ALL")
-    if wanted == "ALL":
-        return chosen
-    service = entry.service
-    if not service.checked:
-        # Nothing decides their health, but a lease may have lapsed.
-        well = [each for each in chosen if not each.lapsed]
-        lapsed = len(well) < len(chosen)
-        return [each for each in chosen if each.lapsed] if lapsed and wanted == "UNHEALTHY" else well or chosen
-    healthy = [each for each in chosen if status_of(service, each) is Health.HEALTHY]
-    if wanted == "HEALTHY_OR_ELSE_ALL":
-        return healthy or (chosen if service.fails_open else [])
-    return healthy if wanted == "HEALTHY" else [each for each in chosen if status_of(service, each) == wanted]
-
-
-def _has(instance: Instance, pairs: Mapping[str, str]) -> bool:
-    attributes = decode_attributes(instance.attributes)
-    return all(attributes.get(key) == value for key, value in pairs.items())

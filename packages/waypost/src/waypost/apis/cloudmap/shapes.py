@@ -4,6 +4,7 @@ SDKs check almost nothing before they send. The model states types, required mem
 enumerations; rules between members are in :mod:`waypost.catalog.rules`. Patterns must match the whole value.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -68,19 +69,23 @@ class _Compiler:
         return self._made[shape_name]
 
     def _make_structure(self, shape: Mapping[str, Any]) -> Check:
-        members = {name: self._check(member["shape"]) for name, member in shape["members"].items()}
+        members = [
+            (name, _lower_camel(name), self._check(member["shape"])) for name, member in shape["members"].items()
+        ]
         required = shape.get("required", ())
 
         def check(value: Any, path: str, problems: Problems) -> dict[str, Any]:
-            _expect(value, dict, path)
-            checked = {
-                name: check_member(value[name], _below(path, name), problems)
-                for name, check_member in members.items()
-                if value.get(name) is not None
-            }
-            problems.extend(
-                _broken(None, _below(path, name), "Member must not be null") for name in required if name not in checked
-            )
+            if type(value) is not dict:
+                raise _wrong_type(value, dict, path)
+            above = f"{path}." if path else ""
+            checked = {}
+            for name, lowered, check_member in members:
+                member = value.get(name)
+                if member is not None:
+                    checked[name] = check_member(member, above + lowered, problems)
+            for name in required:
+                if name not in checked:
+                    problems.append(_broken(None, above + _lower_camel(name), "Member must not be null"))
             return checked
 
         return check
@@ -90,7 +95,8 @@ class _Compiler:
         check_length = _length_check(shape)
 
         def check(value: Any, path: str, problems: Problems) -> list[Any]:
-            _expect(value, list, path)
+            if type(value) is not list:
+                raise _wrong_type(value, list, path)
             check_length(value, path, problems)
             return [
                 check_member(each, f"{path}.{number}.member", problems) for number, each in enumerate(value, start=1)
@@ -103,7 +109,8 @@ class _Compiler:
         check_length = _length_check(shape)
 
         def check(value: Any, path: str, problems: Problems) -> dict[str, Any]:
-            _expect(value, dict, path)
+            if type(value) is not dict:
+                raise _wrong_type(value, dict, path)
             check_length(value, path, problems)
             return {
                 check_key(key, path, problems): check_value(each, f"{path}.{key}.member", problems)
@@ -113,20 +120,22 @@ class _Compiler:
         return check
 
     def _make_string(self, shape: Mapping[str, Any]) -> Check:
+        low, high = shape.get("min", 0), shape.get("max", math.inf)
         check_length = _length_check(shape)
         allowed = shape.get("enum")
-        pattern = re.compile(shape["pattern"]) if "pattern" in shape else None
+        pattern = shape.get("pattern")
+        matches = re.compile(pattern).fullmatch if pattern is not None else None
 
         def check(value: Any, path: str, problems: Problems) -> str:
-            _expect(value, str, path)
-            check_length(value, path, problems)
+            if type(value) is not str:
+                raise _wrong_type(value, str, path)
+            if not low <= len(value) <= high:
+                check_length(value, path, problems)
             if allowed is not None and value not in allowed:
                 problems.append(_broken(value, path, f"Member must satisfy enum value set: [{', '.join(allowed)}]"))
-            if pattern is not None and pattern.fullmatch(value) is None:
-                problems.append(
-                    _broken(value, path, f"Member must satisfy regular expression pattern: {pattern.pattern}")
-                )
-            return str(value)
+            if matches is not None and matches(value) is None:
+                problems.append(_broken(value, path, f"Member must satisfy regular expression pattern: {pattern}"))
+            return value
 
         return check
 
@@ -134,7 +143,8 @@ class _Compiler:
         low, high = shape.get("min"), shape.get("max")
 
         def check(value: Any, path: str, problems: Problems) -> int:
-            _expect(value, int, path)
+            if type(value) is not int:
+                raise _wrong_type(value, int, path)
             if low is not None and value < low:
                 problems.append(_broken(value, path, f"Member must have value greater than or equal to {low}"))
             if high is not None and value > high:
@@ -158,15 +168,13 @@ def _length_check(shape: Mapping[str, Any]) -> Callable[[Any, str, Problems], No
     return check
 
 
-def _expect(value: Any, type_: type, path: str) -> None:
-    if type(value) is not type_:
-        found = JSON_NAMES.get(type(value), "NULL")
-        raise WireError("SerializationException", f"{found}_VALUE at '{path or '/'}' is not a {JSON_NAMES[type_]}")
+def _wrong_type(value: Any, type_: type, path: str) -> WireError:
+    found = JSON_NAMES.get(type(value), "NULL")
+    return WireError("SerializationException", f"{found}_VALUE at '{path or '/'}' is not a {JSON_NAMES[type_]}")
 
 
-def _below(path: str, name: str) -> str:
-    lowered = name[0].lower() + name[1:]
-    return f"{path}.{lowered}" if path else lowered
+def _lower_camel(name: str) -> str:
+    return name[0].lower() + name[1:]
 
 
 def _broken(value: Any, path: str, rule: str) -> str:
