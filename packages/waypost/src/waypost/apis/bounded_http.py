@@ -13,6 +13,7 @@ HEAD_S: Final = 10  # seconds that a request's head may take to arrive, and that
 STALLED_S: Final = 10  # seconds for which a client may read nothing of what is written to it
 HEADERS: Final = 100
 HEAD_OCTETS: Final = 64 << 10
+PIECE: Final = 256 << 10  # octets that the event loop reads at a time, at most
 
 
 class _HeadTooLarge(Exception):
@@ -20,14 +21,19 @@ class _HeadTooLarge(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Bounds the time, the number and the size of what comes before a body, and the time that an answer may stall."""
+    """Bounds the time, the number and the size of what comes before a body, and the time that an answer may stall.
+
+    Nearly every head comes whole, in one small piece. So no timer is set before one has stopped half-way, and its
+    octets are counted only where so many have come that they could be too many.
+    """
 
     head_s: float = HEAD_S
     stalled_s: float = STALLED_S
 
     _stalled: asyncio.TimerHandle | None = None
     _deadline: asyncio.TimerHandle | None = None
-    _octets = 0
+    _in_head = False
+    _came = 0  # octets: of the piece in which the head began, whatever else was in it, and of those since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -38,23 +44,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._reads_again()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        self._came = self._came + len(data) if self._in_head else len(data)
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            self._expect_head()
+            if self._came > PIECE + HEAD_OCTETS or (self._came > HEAD_OCTETS and self._octets_known() > HEAD_OCTETS):
+                self.send_400_response("The head of the request is too large.")
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._octets = 0
-        self._expect_head()
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
-        if len(self.headers) > HEADERS:
-            raise _HeadTooLarge
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._head_is_here()
+        if len(self.headers) > HEADERS or (self._came > HEAD_OCTETS and self._octets_known() > HEAD_OCTETS):
+            raise _HeadTooLarge
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -75,10 +81,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._stalled.cancel()
             self._stalled = None
 
-    def _count(self, octets: int) -> None:
-        self._octets += octets
-        if self._octets > HEAD_OCTETS:
-            raise _HeadTooLarge
+    def _octets_known(self) -> int:
+        """Return the octets of the head that the parser has told of."""
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _expect_head(self) -> None:
         if self._deadline is None:

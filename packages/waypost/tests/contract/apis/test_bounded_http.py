@@ -1,6 +1,7 @@
 """The bound on a request's head, over real sockets."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -54,4 +55,39 @@ async def test_a_head_that_is_too_large_is_refused(address: tuple[str, int]) -> 
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * (128 << 10) + b"\r\n\r\n")
     answer = await asyncio.wait_for(reader.readline(), 10)
     assert answer == b"HTTP/1.1 400 Bad Request\r\n"
+    writer.close()
+
+
+@pytest.mark.parametrize("piece", [b"X-Long: " + b"a" * 1000 + b"\r\n", b"a" * 1000])
+async def test_a_head_that_grows_in_pieces_is_refused_before_it_ends(
+    address: tuple[str, int], piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Impatient, "head_s", 60)
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: a")
+    answer = asyncio.create_task(reader.readline())
+    for _ in range(1000):
+        with contextlib.suppress(ConnectionError):
+            writer.write(piece)
+            await writer.drain()
+        await asyncio.sleep(0)  # so that it arrives in more than one piece
+        if answer.done():
+            break
+    assert await asyncio.wait_for(answer, 10) == b"HTTP/1.1 400 Bad Request\r\n"
+    writer.close()
+
+
+async def test_a_small_head_that_follows_a_large_body_is_taken(address: tuple[str, int]) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"a" * 200_000
+    writer.write(body + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.count(b"HTTP/1.1 200") == 2
+    writer.close()
+
+
+async def test_too_many_headers_are_refused(address: tuple[str, int]) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 100 + b"\r\n")
+    assert await asyncio.wait_for(reader.readline(), 10) == b"HTTP/1.1 400 Bad Request\r\n"
     writer.close()
