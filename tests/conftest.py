@@ -134,6 +134,7 @@ class Platform:
             **inherited,
             "WAYPOST_HTTP_ADDRESS": free,
             "WAYPOST_DNS_ADDRESS": free,
+            "WAYPOST_DNS_ADMIN_ADDRESS": free,  # else the port after that of DNS, which may be anybody's
             "WAYPOST_BALANCER_ADDRESS": free,
             "WAYPOST_BALANCER_ADMIN_ADDRESS": free,
             "WAYPOST_STATE_DIR": str(self.state),

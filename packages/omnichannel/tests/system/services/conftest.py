@@ -134,7 +134,7 @@ def new_publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPub
         directory = tmp_path_factory.mktemp("publisher")
         defaults = {
             "PATH": os.environ["PATH"],
-            "NETWORK": f"127.{90 + os.getpid() % 30}.{next(_networks)}",
+            "NETWORK": f"127.{60 + os.getpid() % 25}.{next(_networks)}",
             "SERVICE_PORT": str(free_port()),
             "SERVICE_NAMESPACE": "publisher.example",
             "WAYPOST_DNS": "127.0.0.1:9",

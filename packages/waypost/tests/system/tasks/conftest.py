@@ -154,6 +154,7 @@ class Platform:
         chosen = {
             "--http-address": "127.0.0.1:0",
             "--dns-address": "127.0.0.1:0",
+            "--dns-admin-address": "127.0.0.1:0",  # else the port after that of DNS, which may be anybody's
             "--balancer-address": "127.0.0.1:0",
             "--balancer-admin-address": "127.0.0.1:0",
             "--state-dir": str(self.state),
