@@ -76,6 +76,7 @@ class Leases:
         """Begin a full period for a lease that had lapsed."""
         lease = self._leases[key]
         lease.lapsed_at = None
+        lease.questioned = False  # also a lapse that is still under way is not believed any more
         self.postpone(key, until=now + lease.lease_s)
 
     def postpone(self, key: Key, *, until: float) -> None:

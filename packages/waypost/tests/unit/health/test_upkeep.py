@@ -59,3 +59,16 @@ def test_a_lapse_whose_commit_was_lost_is_asked_for_again(world: World, key: Key
     (first,) = look_after(world, LEASE_S + 0.5)
     (again,) = look_after(world, 1.5)
     assert again.command == first.command
+
+
+def test_a_lapse_that_was_asked_for_twice_does_not_undo_a_renewal(world: World, key: Key) -> None:
+    (first,) = look_after(world, LEASE_S + 0.5)
+    (again,) = look_after(world, 1.5)  # the first is under way, and slow
+    world.commit(first.command)
+    world.upkeep.renew(key, now=world.now)
+    world.commit(RestoreLease(service_id=key[0], instance_id=key[1]))
+    world.commit(again.command)
+    (restore,) = look_after(world, 0.5)
+    assert isinstance(restore.command, RestoreLease)
+    world.commit(restore.command, restore.cause)
+    assert not world.catalog.get_instance(*key).lapsed  # type: ignore[union-attr]
