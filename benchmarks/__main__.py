@@ -16,6 +16,7 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks.balancer_rows import balancer_rows
+from benchmarks.busy_rows import busy_rows
 from benchmarks.check_rows import check_rows
 from benchmarks.dns_rows import dns_rows
 from benchmarks.failover_rows import failover_rows
@@ -53,6 +54,7 @@ def _publisher(folder: Path, effort: Effort) -> list[Row]:
 
 ROWS: Final[Mapping[str, Measure]] = {
     "dns": _pinned(dns_rows),
+    "dns-busy": _pinned(busy_rows),
     "discover": _pinned(discover_rows),
     "register": _pinned(register_rows),
     "visible": _pinned(visible_rows),

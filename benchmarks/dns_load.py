@@ -35,6 +35,7 @@ class DnsLoad(msgspec.Struct, kw_only=True):
     seconds: float
     rate: float
     names: int
+    first: int = 0  # number of the first name
     type: int = A
     seed: int = 1
 
@@ -66,7 +67,7 @@ def query(number: int, kind: int = A) -> bytes:
 def generate(load: DnsLoad) -> DnsResult:
     """Send the load and count what comes back."""
     random = Random(load.seed)
-    queries = [query(number, load.type) for number in range(load.names)]
+    queries = [query(load.first + number, load.type) for number in range(load.names)]
     selector, sockets = selectors.DefaultSelector(), []
     for _ in range(SOCKETS):
         each = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

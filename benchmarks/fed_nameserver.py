@@ -24,6 +24,8 @@ from waypost.catalog.model import (
     encode_attributes,
 )
 from waypost.feed import Snapshot, decode_applied, encode_frame
+from waypost.settings import ListenAddress
+from waypost.tasks.listeners import bind_dns
 
 __all__ = ["fed_nameserver", "snapshot_of"]
 
@@ -89,10 +91,9 @@ def fed_nameserver(folder: Path, zone: Zone) -> Iterator[Server]:
         feed = stack.enter_context(socket.socket(socket.AF_UNIX))
         feed.bind(str(folder / "feed.sock"))
         feed.listen()
-        streams = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        datagrams.bind(streams.getsockname())
+        listener = bind_dns(ListenAddress("127.0.0.1", 0), "--dns-address")
+        stack.callback(listener.close)
+        streams, (datagrams,) = listener.streams, listener.datagrams
         environment = {
             "WAYPOST_DNS_UDP_FD": str(datagrams.fileno()),
             "WAYPOST_DNS_TCP_FD": str(streams.fileno()),

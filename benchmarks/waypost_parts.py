@@ -14,6 +14,8 @@ import aiohttp
 import psutil
 
 from benchmarks.servers import SERVER_CORE, started
+from waypost.settings import ListenAddress
+from waypost.tasks.listeners import bind_dns
 
 __all__ = ["NAMESPACE", "Balancer", "Registry", "call", "fill", "post", "service_name"]
 
@@ -49,9 +51,9 @@ class Registry:
         """Run both processes, and return once they serve."""
         with ExitStack() as stack:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
-            streams = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            datagrams.bind(streams.getsockname())
+            dns_listener = bind_dns(ListenAddress("127.0.0.1", 0), "--dns-address")
+            stack.callback(dns_listener.close)
+            streams, (datagrams,) = dns_listener.streams, dns_listener.datagrams
             feed = {"WAYPOST_FEED": str(folder / "feed.sock"), "WAYPOST_RELAX": "nodata"}
             registry = stack.enter_context(
                 _component(

@@ -32,6 +32,7 @@ __all__ = [
 PROC: Final = Path("/proc")
 BACKLOG: Final = 1024  # what may arrive while a part of the platform is replaced
 LISTENING: Final = {"tcp": "0A", "udp": "07"}  # state column of proc_net_tcp(5); UDP's 07 is "unconnected"
+DATAGRAMS_OCTETS: Final = 4 << 20  # some 5,000 queries that wait while a nameserver is busy, if the system allows
 DNS_TRIES: Final = 20  # a port that is free for UDP may be taken for TCP
 
 
@@ -153,8 +154,10 @@ def _bind(
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if kind is socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only connections that linger, no listener
-        if kind is socket.SOCK_DGRAM and ip_address(address.host).is_unspecified:
-            request_packet_info(bound)
+        if kind is socket.SOCK_DGRAM:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAMS_OCTETS)
+            if ip_address(address.host).is_unspecified:
+                request_packet_info(bound)
         bound.bind((address.host, address.port))
         if kind is socket.SOCK_STREAM:
             bound.listen(BACKLOG)

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,14 @@ def test_dns_has_one_port_for_both_protocols() -> None:
     with closing(bind_dns(ListenAddress("127.0.0.1", 0), "--dns-address")) as dns:
         (datagrams,) = dns.datagrams
         assert datagrams.getsockname() == dns.streams.getsockname() == (dns.address.host, dns.address.port)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_queries_that_wait_have_as_much_room_as_the_system_allows(workers: int) -> None:
+    most = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    with closing(bind_dns(ListenAddress("127.0.0.1", 0), "--dns-address", workers=workers)) as dns:
+        for each in dns.datagrams:  # the system counts twice what was asked for, socket(7)
+            assert each.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * min(4 << 20, most)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
