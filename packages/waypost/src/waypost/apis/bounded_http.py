@@ -6,6 +6,7 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from waypost.apis.bodies import WHOLE
+from waypost.apis.joined_writes import JoinedWrites
 
 __all__ = ["BoundedHttpProtocol"]
 
@@ -36,7 +37,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _came = 0  # octets: of the piece in which the head began, whatever else was in it, and of those since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]  # what it asks of one
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -19,9 +19,17 @@ class Impatient(BoundedHttpProtocol):
 
 
 @pytest.fixture
-async def address() -> AsyncIterator[tuple[str, int]]:
+def go_on() -> asyncio.Event:
+    """Set it, and the answers under /slow go on from their head to their body."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def address(go_on: asyncio.Event) -> AsyncIterator[tuple[str, int]]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        if scope["path"] == "/slow":
+            await go_on.wait()
         await send({"type": "http.response.body", "body": b"ok"})
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -90,4 +98,32 @@ async def test_too_many_headers_are_refused(address: tuple[str, int]) -> None:
     reader, writer = await asyncio.open_connection(*address)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 100 + b"\r\n")
     assert await asyncio.wait_for(reader.readline(), 10) == b"HTTP/1.1 400 Bad Request\r\n"
+    writer.close()
+
+
+async def test_head_and_body_of_an_answer_are_written_together(address: tuple[str, int]) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(address) as client:
+        client.setblocking(False)
+        for _ in range(20):
+            await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await loop.sock_recv(client, 4096)).endswith(b"\r\n\r\nok")
+
+
+async def test_a_head_does_not_wait_for_a_body_that_is_yet_to_come(
+    address: tuple[str, int], go_on: asyncio.Event
+) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    assert head.startswith(b"HTTP/1.1 200")
+    go_on.set()
+    assert await asyncio.wait_for(reader.readexactly(2), 10) == b"ok"
+    writer.close()
+
+
+async def test_the_last_answer_of_a_connection_is_whole(address: tuple[str, int]) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"\r\n\r\nok")
     writer.close()
