@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
+import msgspec
 import structlog
 
 from waypost.catalog.changes import Cause, Operation, Recorded
@@ -64,8 +65,7 @@ class Followers(Listener, Protocol):
         """Return when this revision is answered from, or when waiting longer helps nobody."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationSubject:
+class OperationSubject(msgspec.Struct, frozen=True, kw_only=True):
     """What an asynchronous operation is about, as far as its request tells."""
 
     key: tuple[str, ...]  # of the resource

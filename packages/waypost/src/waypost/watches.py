@@ -54,6 +54,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Kept(msgspec.Struct, gc=False):
     recorded: Recorded
+    service_id: str | None  # that it is about
     instance: Instance | None
     event: bytes = b""  # as it was told, once it was: thousands of clients may come back for it together
 
@@ -165,15 +166,16 @@ class Watches:
     def publish(self, changes: Sequence[Recorded]) -> None:
         """Tell every watch what was committed."""
         events: defaultdict[str, list[bytes]] = defaultdict(list)
+        catalog = self._catalog()
         touched: dict[str, int] = {}
         for recorded in changes:
-            kept = self._keep(recorded, self._catalog())
-            service_id, _ = subject_of(recorded.change)
+            kept = self._keep(recorded, catalog)
+            service_id = kept.service_id
             if service_id is not None:
                 touched[service_id] = recorded.revision
                 if service_id in self._of_service:
                     events[service_id].append(kept.told())
-        deleted = {each for each in touched if self._catalog().get_entry(each) is None}
+        deleted = {each for each in touched if catalog.get_entry(each) is None}
         for service_id in deleted:
             self._kept_of.pop(service_id, None)
             revision = touched[service_id]
@@ -206,7 +208,7 @@ class Watches:
         instance = None
         if service_id is not None and instance_id is not None:
             instance = catalog.get_instance(service_id, instance_id)
-        kept = _Kept(recorded, instance)
+        kept = _Kept(recorded, service_id, instance)
         self._kept.append(kept)
         if service_id is not None:
             self._kept_of[service_id].append(kept)
@@ -216,7 +218,7 @@ class Watches:
 
     def _forget(self, oldest: _Kept) -> None:
         self._resumable_from = oldest.recorded.revision
-        service_id, _ = subject_of(oldest.recorded.change)
+        service_id = oldest.service_id
         of_service = None if service_id is None else self._kept_of.get(service_id)
         if service_id is not None and of_service and of_service[0] is oldest:
             of_service.popleft()

@@ -4,8 +4,9 @@
 to answer. It is pure: time and chance come with the :class:`Moment`.
 """
 
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+import msgspec
 
 from waypost.catalog.changes import Change, Operation
 from waypost.catalog.errors import InstanceNotFound, NamespaceNotFound, ServiceNotFound
@@ -19,8 +20,7 @@ __all__ = ["Command", "Decision", "Moment", "find_instance", "find_namespace", "
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """When a decision is taken, and what its change will be numbered."""
 
     now_ms: int
@@ -34,8 +34,7 @@ class Moment:
         return self.given_operation_id or self.ids.operation(self.now_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[T_co]):
+class Decision(msgspec.Struct, Generic[T_co], frozen=True):
     """What to record, if anything, and what to answer."""
 
     answer: T_co

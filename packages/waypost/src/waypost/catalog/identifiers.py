@@ -2,6 +2,7 @@
 
 import base64
 import random
+from functools import lru_cache
 from typing import Final, Literal
 
 __all__ = ["Ids", "arn", "operation_id", "resource_id", "submitted_ms"]
@@ -34,17 +35,22 @@ class Ids:
         return f"{name}-{self._letters(16)}"
 
     def operation(self, now_ms: int) -> str:
-        return operation_id(self._letters(32), now_ms)
+        return operation_id(self._chance.randbytes(16).hex(), now_ms)  # there are many: hex is had soonest
 
 
 def operation_id(target: str, now_ms: int) -> str:
     """Return an operation id: 32 of [a-z0-9], a dash, the time in milliseconds as eight base-36 digits."""
+    return f"{target}-{_time_digits(now_ms)}"
+
+
+@lru_cache(maxsize=16)  # what is decided together is decided within a few milliseconds
+def _time_digits(now_ms: int) -> str:
     digits = ""
     rest = now_ms
     for _ in range(8):
         rest, digit = divmod(rest, 36)
         digits = DIGITS[digit] + digits
-    return f"{target}-{digits}"
+    return digits
 
 
 def submitted_ms(operation: str) -> int:

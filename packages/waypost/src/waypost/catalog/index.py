@@ -205,7 +205,17 @@ class Catalog:
         """
         if revision != self.revision + 1:
             raise ValueError(f"revision {revision} does not follow {self.revision}")
-        match change:
+        match change:  # the kinds of which there are most come first
+            case InstanceRegistered(instance):
+                self.add_instance(instance)
+                self.entry_of[instance.service_id].instances_revision = revision
+            case InstanceDeregistered(service_id, instance_id):
+                entry = self.entry_of[service_id]
+                entry.remove(instance_id)
+                self.instances_of[entry.service.namespace_id] -= 1
+                entry.instances_revision = revision
+            case InstanceChanged(service_id, instance_id):
+                self.entry_of[service_id].change(instance_id, change, revision)
             case NamespaceCreated(namespace):
                 self.add_namespace(namespace)
             case NamespaceUpdated(namespace):
@@ -223,16 +233,6 @@ class Catalog:
                 service = self.entry_of.pop(service_id).service
                 namespace = self.namespace_of[service.namespace_id]
                 del self.service_ids[namespace.id][folded_name(namespace.type, service.name)]
-            case InstanceRegistered(instance):
-                self.add_instance(instance)
-                self.entry_of[instance.service_id].instances_revision = revision
-            case InstanceDeregistered(service_id, instance_id):
-                entry = self.entry_of[service_id]
-                entry.remove(instance_id)
-                self.instances_of[entry.service.namespace_id] -= 1
-                entry.instances_revision = revision
-            case InstanceChanged(service_id, instance_id):
-                self.entry_of[service_id].change(instance_id, change, revision)
             case OperationFailed():
                 pass
             case _:
@@ -317,7 +317,15 @@ class Draft:
 
     def apply(self, change: Change) -> int:
         """Take a change in and return the revision that it will have if the batch is committed."""
-        match change:
+        match change:  # the kinds of which there are most come first
+            case InstanceRegistered(instance):
+                self._put_instance(instance.service_id, instance.id, instance)
+            case InstanceDeregistered(service_id, instance_id):
+                self._put_instance(service_id, instance_id, None)
+            case InstanceChanged(service_id, instance_id):
+                present = self.get_instance(service_id, instance_id)
+                assert present is not None, "the rules change only what is there"
+                self._instances[service_id, instance_id] = changed_instance(present, change)
             case NamespaceCreated(namespace) | NamespaceUpdated(namespace):
                 self._namespaces[namespace.id] = namespace
             case NamespaceDeleted(namespace_id):
@@ -332,14 +340,6 @@ class Draft:
                 assert gone is not None, "the rules delete only what is there"
                 self._put_service(gone, None, -1)
                 self._services[service_id] = None
-            case InstanceRegistered(instance):
-                self._put_instance(instance.service_id, instance.id, instance)
-            case InstanceDeregistered(service_id, instance_id):
-                self._put_instance(service_id, instance_id, None)
-            case InstanceChanged(service_id, instance_id):
-                present = self.get_instance(service_id, instance_id)
-                assert present is not None, "the rules change only what is there"
-                self._instances[service_id, instance_id] = changed_instance(present, change)
             case OperationFailed():
                 pass
             case _:
