@@ -35,12 +35,13 @@ class Ids:
         return f"{name}-{self._letters(16)}"
 
     def operation(self, now_ms: int) -> str:
-        return operation_id(self._chance.randbytes(16).hex(), now_ms)  # there are many: hex is had soonest
+        """Return an id for an operation. There are many, and they sort by time: an index of them grows at its end."""
+        return operation_id(f"{now_ms:012x}{self._chance.randbytes(10).hex()}", now_ms)
 
 
-def operation_id(target: str, now_ms: int) -> str:
+def operation_id(first: str, now_ms: int) -> str:
     """Return an operation id: 32 of [a-z0-9], a dash, the time in milliseconds as eight base-36 digits."""
-    return f"{target}-{_time_digits(now_ms)}"
+    return f"{first}-{_time_digits(now_ms)}"
 
 
 @lru_cache(maxsize=16)  # what is decided together is decided within a few milliseconds

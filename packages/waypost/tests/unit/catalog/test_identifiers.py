@@ -21,6 +21,13 @@ def test_ids_have_the_forms_of_aws() -> None:
     assert re.fullmatch(r"[a-z0-9]{32}-[a-z0-9]{8}", ids.operation(1587055860121))
 
 
+def test_operation_ids_sort_by_time_and_never_come_twice() -> None:
+    ids = Ids(random.Random(7))
+    made = [ids.operation(1587055860121 + number // 10) for number in range(1000)]
+    assert len(set(made)) == 1000
+    assert [each[:12] for each in sorted(made)] == [each[:12] for each in made]
+
+
 @pytest.mark.parametrize(
     ("region", "partition"), [("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
 )
