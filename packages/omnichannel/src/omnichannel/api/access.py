@@ -33,7 +33,7 @@ PREVIEWS: Final = ("/preview",)
 
 def needed_scope(method: str, path: str) -> Scope:
     """Return the scope that a request needs."""
-    if method in ("GET", "HEAD") or path.endswith(PREVIEWS):
+    if method in ("GET", "HEAD") or (method == "POST" and path.endswith(PREVIEWS)):  # a name may be "preview" too
         return Scope.READ
     return WRITES.get(path.removeprefix("/v1/").partition("/")[0], Scope.ADMIN)
 

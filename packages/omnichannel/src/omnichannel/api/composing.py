@@ -17,7 +17,7 @@ from omnichannel.database.attachments import Attachment, Attachments
 from omnichannel.database.audiences import Audiences
 from omnichannel.database.templates import Templates
 from omnichannel.discovery import call_context
-from omnichannel.messages.model import Channel, NewMessage, Recipient, Trace, Variant
+from omnichannel.messages.model import Channel, Members, NewMessage, Recipient, Trace, Variant
 from omnichannel.messages.rendering import InvalidTemplate, Source, Words, render_source
 from omnichannel.serving.problems import FieldError, Problem
 from omnichannel.serving.refusals import field_error
@@ -26,6 +26,8 @@ __all__ = ["Composed", "Composer", "Place", "refuse"]
 
 Place = tuple[str | int, ...]
 
+MOST_AT_ONCE: Final = 10_000  # recipients of the audiences of one batch whose deliveries are made with it
+LEAST_AT_ONCE: Final = 10  # of each
 JUDGED_AT_ONCE: Final = 100  # addresses: each may ask a resolver
 SUBJECT_LENGTH: Final = 500
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -50,19 +52,26 @@ class Composer:
 
     async def compose(self, asked: Sequence[ContentIn], *, at: Sequence[Place]) -> list[NewMessage]:
         """Return the messages that are asked for. Raises a Problem that names everything that is wrong with any."""
-        composed = [await self.judge(each, at=place) for each, place in zip(asked, at, strict=True)]
+        at_once = max(LEAST_AT_ONCE, MOST_AT_ONCE // len(asked))
+        composed = [
+            await self.judge(each, at=place, at_once=min(RECIPIENTS, at_once))
+            for each, place in zip(asked, at, strict=True)
+        ]
         refuse([error for each in composed for error in each.errors])
         return [each.message for each in composed if each.message is not None]
 
-    async def judge(self, asked: ContentIn, *, at: Place) -> Composed:
-        """Return the message that is asked for, and what is wrong with it."""
+    async def judge(self, asked: ContentIn, *, at: Place, at_once: int = RECIPIENTS) -> Composed:
+        """Return the message that is asked for, and what is wrong with it.
+
+        An audience that makes more than ``at_once`` recipients with the others is left to be expanded by and by.
+        """
         errors: list[FieldError] = []
         source, template = await self._words(asked, at, errors)
         own = tuple(each.recipient() for each in asked.recipients or ())
-        recipients = await self._recipients(asked, own, at, errors)
-        await self._check_attachments(asked, recipients, at, errors)
+        recipients, members = await self._recipients(asked, own, at, errors, at_once=at_once)
+        await self._check_attachments(asked, recipients, members, at, errors)
         message = None
-        if source is not None and recipients:
+        if source is not None and (recipients or members is not None):
             context = call_context.get()
             traceparent = context.traceparent if TRACEPARENT.fullmatch(context.traceparent or "") else None
             message = NewMessage(
@@ -70,6 +79,7 @@ class Composer:
                 body=source.words.body,
                 html=source.words.html,
                 recipients=recipients,
+                members=members,
                 send_at=asked.send_at if isinstance(asked, MessageIn) else None,
                 expires_at=asked.expires_at if isinstance(asked, MessageIn) else None,
                 urgent=asked.urgent,
@@ -114,26 +124,27 @@ class Composer:
         return source, f"{found.name}@{found.version}"
 
     async def _recipients(
-        self, asked: ContentIn, own: tuple[Recipient, ...], at: Place, errors: list[FieldError]
-    ) -> tuple[Recipient, ...]:
+        self, asked: ContentIn, own: tuple[Recipient, ...], at: Place, errors: list[FieldError], *, at_once: int
+    ) -> tuple[tuple[Recipient, ...], Members | None]:
+        """Return who is written to at once, and those members of the audience who are by and by."""
         members: tuple[Recipient, ...] = ()
+        later: Members | None = None
         if asked.audience is not None:
             try:
-                members = (await self._audiences.find(asked.audience)).recipients
+                found = await self._audiences.addressed(asked.audience, at_once=at_once - len(own))
             except NotFound:
                 errors.append(field_error((*at, "audience"), "names no audience"))
-                return own
-            if not members and not own:
+                return own, None
+            if not found.members.count and not own:
                 errors.append(field_error((*at, "audience"), "has no members"))
+            members, later = (found.recipients, None) if found.recipients is not None else ((), found.members)
         merged = {(each.channel, each.address): each for each in [*members, *own]}
         recipients = tuple(merged.values())
-        if len(recipients) > RECIPIENTS:
-            errors.append(field_error((*at, "audience"), f"makes more than {RECIPIENTS} recipients with the others"))
         for start in range(0, len(own), JUDGED_AT_ONCE):
             part = own[start : start + JUDGED_AT_ONCE]
-            found = await asyncio.gather(*(self._fault(at, start + place, each) for place, each in enumerate(part)))
-            errors += [error for error in found if error is not None]
-        return recipients
+            faults = await asyncio.gather(*(self._fault(at, start + place, each) for place, each in enumerate(part)))
+            errors += [error for error in faults if error is not None]
+        return recipients, later
 
     async def _fault(self, at: Place, place: int, recipient: Recipient) -> FieldError | None:
         try:
@@ -146,7 +157,12 @@ class Composer:
         return None
 
     async def _check_attachments(
-        self, asked: ContentIn, recipients: Sequence[Recipient], at: Place, errors: list[FieldError]
+        self,
+        asked: ContentIn,
+        recipients: Sequence[Recipient],
+        members: Members | None,
+        at: Place,
+        errors: list[FieldError],
     ) -> None:
         if not asked.attachments:
             return
@@ -157,7 +173,10 @@ class Composer:
         if len(set(asked.attachments)) < len(asked.attachments):
             errors.append(field_error((*at, "attachments"), "names one attachment twice"))
         size = sum(each.size for each in known.values())
-        for channel in sorted({each.channel for each in recipients}):
+        channels = {each.channel for each in recipients}
+        if members is not None:
+            channels |= await self._audiences.channels(members.list_id)
+        for channel in sorted(channels):
             carries = kinds()[channel].carries
             if size > carries.attached_bytes:
                 detail = f"weigh {size} bytes together, and {channel.value} carries {carries.attached_bytes} at most"

@@ -1,24 +1,23 @@
 """What messages are made of, over HTTP: templates, audiences, attachments; and who is not written to."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import Field, JsonValue
 
+from omnichannel.api.audiences import audience_routes
 from omnichannel.api.messages import refused
 from omnichannel.api.wire import (
-    RECIPIENTS,
     Address,
     Limit,
     Name,
-    RecipientIn,
+    NameQuery,
     Refusing,
     Telling,
 )
-from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
+from omnichannel.channels import Channels
 from omnichannel.database import Database, NotFound
 from omnichannel.database.attachments import Attachment, Attachments
 from omnichannel.database.audiences import Audiences
@@ -27,7 +26,7 @@ from omnichannel.database.templates import Template, Templates
 from omnichannel.messages.ids import is_id
 from omnichannel.messages.model import Channel
 from omnichannel.messages.rendering import InvalidTemplate, Source, Words, check_source, render_source
-from omnichannel.serving.problems import FieldError, Problem
+from omnichannel.serving.problems import Problem
 from omnichannel.serving.refusals import field_error
 
 __all__ = ["ATTACHMENT_BYTES", "content_routes"]
@@ -85,13 +84,6 @@ class TemplateList(Telling):
     next: str | None
 
 
-class NameQuery(Refusing):
-    """Which page of a list by name."""
-
-    limit: Limit = 50
-    cursor: Annotated[str, Field(max_length=64, description="`next` of the page before.")] = ""
-
-
 class PreviewIn(Refusing):
     """What to put into a template's places."""
 
@@ -115,50 +107,6 @@ class PreviewOut(Telling):
     body: str
     html: str | None
     variants: dict[Channel, WordsOut]
-
-
-def _distinct(recipients: list[RecipientIn]) -> list[RecipientIn]:
-    places = {(each.channel, each.address) for each in recipients}
-    if len(places) < len(recipients):
-        raise ValueError("names one recipient twice")
-    return recipients
-
-
-class AudienceIn(Refusing):
-    """The members of an audience."""
-
-    recipients: Annotated[list[RecipientIn], Field(max_length=RECIPIENTS), AfterValidator(_distinct)]
-
-
-class MemberOut(Telling):
-    """A member of an audience."""
-
-    channel: Channel
-    address: str
-    account: str | None
-    zone: str | None
-
-
-class AudienceOut(Telling):
-    """An audience with its members."""
-
-    name: str
-    recipients: tuple[MemberOut, ...]
-
-
-class AudienceSummaryOut(Telling):
-    """An audience in a list."""
-
-    name: str
-    members: int
-    created_at: datetime
-
-
-class AudienceList(Telling):
-    """Audiences by name."""
-
-    items: tuple[AudienceSummaryOut, ...]
-    next: str | None
 
 
 class AttachmentOut(Telling):
@@ -214,7 +162,7 @@ def content_routes(database: Database, channels: Channels, *, clock: Callable[[]
     """Return the routes under ``/templates``, ``/audiences``, ``/attachments`` and ``/suppressions``."""
     routes = APIRouter()
     routes.include_router(_template_routes(Templates(database), clock=clock))
-    routes.include_router(_audience_routes(Audiences(database), channels, clock=clock))
+    routes.include_router(audience_routes(Audiences(database), channels, clock=clock))
     routes.include_router(_attachment_routes(Attachments(database), clock=clock))
     routes.include_router(_suppression_routes(Suppressions(database), clock=clock))
     return routes
@@ -271,51 +219,6 @@ def _template_routes(templates: Templates, *, clock: Callable[[], datetime]) -> 
             html=shown.words.html,
             variants={each: WordsOut.model_validate(own) for each, own in shown.variants.items()},
         )
-
-    return routes
-
-
-def _audience_routes(audiences: Audiences, channels: Channels, *, clock: Callable[[], datetime]) -> APIRouter:
-    routes = APIRouter(prefix="/audiences", tags=["audiences"])
-
-    @routes.put("/{name}", responses=refused(422))
-    async def put_audience(name: Name, asked: AudienceIn) -> AudienceOut:
-        """Make an audience, or give it other members."""
-        recipients = [each.recipient() for each in asked.recipients]
-        errors: list[FieldError] = []
-        for start in range(0, len(recipients), JUDGED_AT_ONCE):
-            part = recipients[start : start + JUDGED_AT_ONCE]
-            found = await asyncio.gather(*map(channels.check_recipient, part), return_exceptions=True)
-            for place, fault in enumerate(found, start):
-                match fault:
-                    case ChannelUnconfigured(account=account):
-                        field = "channel" if account is None else "account"
-                        errors.append(field_error(("body", "recipients", place, field), str(fault)))
-                    case InvalidAddress():
-                        errors.append(field_error(("body", "recipients", place, "address"), str(fault)))
-                    case BaseException():
-                        raise fault
-        if errors:
-            raise Problem(422, "invalid", "Not every member can be sent to; nothing was stored.", errors=errors)
-        await audiences.put(name, recipients, now=clock())
-        return AudienceOut.model_validate(await audiences.find(name))
-
-    @routes.get("", responses=refused(422))
-    async def list_audiences(asked: Annotated[NameQuery, Query()]) -> AudienceList:
-        """List audiences by name."""
-        found = await audiences.list(after=asked.cursor, limit=asked.limit + 1)
-        items = tuple(map(AudienceSummaryOut.model_validate, found[: asked.limit]))
-        return AudienceList(items=items, next=items[-1].name if len(found) > asked.limit else None)
-
-    @routes.get("/{name}", responses=refused(404, 422))
-    async def read_audience(name: Name) -> AudienceOut:
-        """Return an audience with its members."""
-        return AudienceOut.model_validate(await audiences.find(name))
-
-    @routes.delete("/{name}", status_code=204, responses=refused(404, 422))
-    async def remove_audience(name: Name) -> None:
-        """Forget an audience. Messages that were sent to it keep their recipients."""
-        await audiences.remove(name)
 
     return routes
 

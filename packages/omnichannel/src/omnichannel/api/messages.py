@@ -12,7 +12,18 @@ from pydantic import BaseModel, Field
 from omnichannel.api.composing import Composer
 from omnichannel.api.rehearsal import Rehearsal, RehearsalOut
 from omnichannel.api.replies import KeyHeader, as_response, idempotency_key
-from omnichannel.api.wire import BatchIn, BatchOut, ListQuery, MessageIn, MessageOut, MessagePage, ProblemOut, Telling
+from omnichannel.api.wire import (
+    BatchIn,
+    BatchOut,
+    DeliveryPage,
+    DeliveryQuery,
+    ListQuery,
+    MessageIn,
+    MessageOut,
+    MessagePage,
+    ProblemOut,
+    Telling,
+)
 from omnichannel.database import DatabaseUnavailable, MessageNotFound, Store
 from omnichannel.database.idempotency import KeptAnswer
 from omnichannel.database.interventions import Interventions
@@ -26,6 +37,7 @@ from waypost_client.tracing import Tracing
 __all__ = ["REFUSED", "message_routes", "refused"]
 
 WATCH_EVERY_S: Final = 0.5
+WATCH_MANY_EVERY_S: Final = 2.0  # a message to many, whose deliveries have to be counted
 KEEP_ALIVE_S: Final = 15.0
 WATCHERS: Final = 100  # streams that one process serves at once
 WATCHED_S: Final = 3600.0  # then a watcher has to ask again
@@ -117,6 +129,14 @@ def message_routes(
         """Tell how a message and each of its deliveries stand."""
         return MessageOut.model_validate(await store.find_message(_known(message_id)))
 
+    @routes.get("/{message_id}/deliveries", responses=refused(404, 422))
+    async def list_deliveries(message_id: str, asked: Annotated[DeliveryQuery, Query()]) -> DeliveryPage:
+        """List the deliveries of a message, in the order of its recipients."""
+        page = await store.list_deliveries(
+            _known(message_id), status=asked.status, channel=asked.channel, limit=asked.limit, cursor=asked.cursor
+        )
+        return DeliveryPage.model_validate(page)
+
     @routes.post("/{message_id}/cancel", responses=refused(404))
     async def cancel_message(message_id: str) -> CancelOut:
         """Cancel what no worker has claimed. What is in flight is finished, and not tried again."""
@@ -172,7 +192,7 @@ async def _watched(
 ) -> AsyncIterator[str]:
     """Yield the events of a message until it has ended, or the service is about to."""
     async with watchers:
-        told, quiet_s, total_s = "", 0.0, 0.0
+        told, quiet_s, total_s, every_s = "", 0.0, 0.0, WATCH_EVERY_S
         while total_s < WATCHED_S and not draining():
             try:
                 message = await store.find_message(message_id)
@@ -181,6 +201,7 @@ async def _watched(
             except MessageNotFound:
                 return  # retention has taken it away
             if message is not None:
+                every_s = WATCH_EVERY_S if message.expansion is None else WATCH_MANY_EVERY_S
                 shown = MessageOut.model_validate(message).model_dump_json()
                 if shown != told:
                     yield f"event: message\ndata: {shown}\n\n"
@@ -191,5 +212,5 @@ async def _watched(
             if quiet_s >= KEEP_ALIVE_S:
                 yield ": still here\n\n"
                 quiet_s = 0.0
-            await asyncio.sleep(WATCH_EVERY_S)
-            quiet_s, total_s = quiet_s + WATCH_EVERY_S, total_s + WATCH_EVERY_S
+            await asyncio.sleep(every_s)
+            quiet_s, total_s = quiet_s + every_s, total_s + every_s

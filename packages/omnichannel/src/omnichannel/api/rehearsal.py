@@ -1,8 +1,9 @@
 """A dry run: what a message would become, judged by the same code that takes it, and nothing kept."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 
@@ -11,6 +12,7 @@ from omnichannel.api.wire import FieldErrorOut, MessageIn
 from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
 from omnichannel.channels.kinds import kinds
 from omnichannel.database import Store
+from omnichannel.database.audiences import Audiences
 from omnichannel.database.limits import ChannelLimits
 from omnichannel.messages.admission import Limits
 from omnichannel.messages.model import Channel, DeliveryStatus, Message, Recipient
@@ -18,6 +20,8 @@ from omnichannel.messages.recurrence import find_zone
 from omnichannel.messages.segments import segments
 
 __all__ = ["Rehearsal", "RehearsalOut"]
+
+SHOWN: Final = 100  # members of an audience that is too large to be shown whole
 
 
 class RehearsedDelivery(BaseModel):
@@ -43,7 +47,8 @@ class RehearsalOut(BaseModel):
 
     valid: Annotated[bool, Field(description="Whether the message would be taken.")]
     errors: tuple[FieldErrorOut, ...]
-    deliveries: tuple[RehearsedDelivery, ...]
+    deliveries: Annotated[tuple[RehearsedDelivery, ...], Field(description="The first ones, if there are many.")]
+    total: Annotated[int, Field(description="Deliveries that there would be.")]
 
 
 class Rehearsal:
@@ -51,21 +56,28 @@ class Rehearsal:
 
     def __init__(self, store: Store, composer: Composer, channels: Channels) -> None:
         self._store, self._composer, self._channels = store, composer, channels
-        self._limits = ChannelLimits(store.database)
+        self._limits, self._audiences = ChannelLimits(store.database), Audiences(store.database)
 
     async def of(self, asked: MessageIn, *, now: datetime) -> RehearsalOut:
         """Return what would become of a message that is handed in now."""
         composed = await self._composer.judge(asked, at=("body",))
         errors = tuple(FieldErrorOut(**error) for error in composed.errors)
         if composed.message is None:
-            return RehearsalOut(valid=False, errors=errors, deliveries=())
-        (message,) = await self._store.prepare([composed.message], now=now)
+            return RehearsalOut(valid=False, errors=errors, deliveries=(), total=0)
+        new = composed.message
+        total = len(new.recipients)
+        if new.members is not None:
+            total += new.members.count
+            shown = await self._audiences.first(new.members, limit=SHOWN)
+            merged = {(each.channel, each.address): each for each in [*shown, *new.recipients]}
+            new = replace(new, recipients=tuple(merged.values()), members=None)
+        (message,) = await self._store.prepare([new], now=now)
         limits = await self._limits.all()
         deliveries = [
             await self._delivery(message, to, each.status, limits)
-            for to, each in zip(composed.message.recipients, message.deliveries, strict=True)
+            for to, each in zip(new.recipients, message.deliveries, strict=True)
         ]
-        return RehearsalOut(valid=not errors, errors=errors, deliveries=tuple(deliveries))
+        return RehearsalOut(valid=not errors, errors=errors, deliveries=tuple(deliveries), total=total)
 
     async def _delivery(
         self, message: Message, to: Recipient, status: DeliveryStatus, limits: Mapping[str, Limits]

@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from omnichannel.channels.breaker import Circuit
 from omnichannel.channels.credentials import ACCOUNT_NAME
-from omnichannel.database.message_rows import MessageFilter
+from omnichannel.database.message_rows import SHOWN, MessageFilter
 from omnichannel.messages.model import Channel, DeliveryStatus, MessageStatus, Recipient
 from omnichannel.messages.recurrence import InvalidRecurrence, find_zone
 
@@ -39,6 +39,8 @@ __all__ = [
     "ContentIn",
     "Cursor",
     "DeliveryOut",
+    "DeliveryPage",
+    "DeliveryQuery",
     "EchoOut",
     "FieldErrorOut",
     "Html",
@@ -49,6 +51,7 @@ __all__ = [
     "MessageOut",
     "MessagePage",
     "Name",
+    "NameQuery",
     "PageQuery",
     "ProblemOut",
     "RecipientIn",
@@ -65,7 +68,7 @@ SUBJECT_LENGTH: Final = 500  # characters
 BODY_LENGTH: Final = 100_000  # characters
 HTML_LENGTH: Final = 200_000  # characters
 ADDRESS_LENGTH: Final = 2048  # characters; a channel's own limit may be lower
-RECIPIENTS: Final = 1000  # of one message
+RECIPIENTS: Final = 1000  # named in one message, and members of an audience in one request
 BATCH: Final = 1000  # messages in one request
 ATTACHMENTS: Final = 10  # of one message
 VARIABLES: Final = 200  # of a template
@@ -182,7 +185,9 @@ class ContentIn(Refusing):
     """What is said and to whom: words or a template, recipients or an audience or both."""
 
     template: TemplateUse | None = None
-    audience: Annotated[Name | None, Field(description="Its members are added to the recipients.")] = None
+    audience: Annotated[
+        Name | None, Field(description="Its members, as they are by now, are added to the recipients.")
+    ] = None
     subject: Annotated[Subject | None, Field(validate_default=True)] = None
     body: Annotated[Body | None, Field(validate_default=True)] = None
     html: Html | None = None
@@ -274,6 +279,14 @@ class DeliveryOut(Telling):
     account: Annotated[str | None, Field(exclude_if=_absent, description="By which account it is sent.")] = None
 
 
+class ExpansionOut(Telling):
+    """How far the deliveries of a message to many have been made."""
+
+    made: Annotated[int, Field(description="Deliveries that there are.")]
+    total: Annotated[int, Field(description="Deliveries that there will be, at most.")]
+    done: Annotated[bool, Field(description="Whether every recipient has its delivery.")]
+
+
 class MessageOut(Telling):
     """A message as it stands."""
 
@@ -281,7 +294,16 @@ class MessageOut(Telling):
     status: MessageStatus
     send_at: datetime
     created_at: datetime
-    deliveries: tuple[DeliveryOut, ...]
+    deliveries: Annotated[
+        tuple[DeliveryOut, ...], Field(description=f"The first {SHOWN:,}; `GET …/deliveries` tells of all of them.")
+    ]
+    expansion: Annotated[
+        ExpansionOut | None, Field(exclude_if=_absent, description="Of a message whose deliveries are made by and by.")
+    ] = None
+    counts: Annotated[
+        dict[DeliveryStatus, int] | None,
+        Field(exclude_if=_absent, description="With `expansion`, when one message is asked for: deliveries by status."),
+    ] = None
     expires_at: Annotated[datetime | None, Field(exclude_if=_absent)] = None
     template: Annotated[str | None, Field(exclude_if=_absent, description="`name@version`.")] = None
     schedule_id: Annotated[str | None, Field(exclude_if=_absent)] = None
@@ -300,11 +322,33 @@ class MessagePage(Telling):
     next: Annotated[str | None, Field(description="The `cursor` of the next page; null: this is the last.")]
 
 
+class DeliveryPage(Telling):
+    """Some deliveries of a message, in the order of its recipients."""
+
+    items: tuple[DeliveryOut, ...]
+    next: Annotated[str | None, Field(description="The `cursor` of the next page; null: this is the last.")]
+
+
 class PageQuery(Refusing):
     """Which page of a list."""
 
     limit: Limit = 50
     cursor: Cursor = None
+
+
+class NameQuery(Refusing):
+    """Which page of a list by name."""
+
+    limit: Limit = 50
+    cursor: Annotated[str, Field(max_length=64, description="`next` of the page before.")] = ""
+
+
+class DeliveryQuery(PageQuery):
+    """Which deliveries of a message to list."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+    status: DeliveryStatus | None = None
+    channel: Channel | None = None
 
 
 class ListQuery(PageQuery):

@@ -26,13 +26,18 @@ __all__ = ["settle"]
 _OPEN_MESSAGES: Final = frozenset({MessageStatus.SCHEDULED, MessageStatus.IN_PROGRESS})
 
 
-async def settle(connection: AsyncConnection, delivery_ids: Collection[str], *, now_ms: int) -> list[str]:
-    """Draw the consequences for deliveries that this transaction has moved; return ids to ring for, last of all."""
-    if not delivery_ids:
+async def settle(
+    connection: AsyncConnection, delivery_ids: Collection[str], *, now_ms: int, messages: Collection[str] = ()
+) -> list[str]:
+    """Draw the consequences for deliveries that this transaction has moved; return ids to ring for, last of all.
+
+    ``messages`` are such as may have ended without any of them.
+    """
+    if not delivery_ids and not messages:
         return []
     statement = select(delivery).where(among(delivery.c.id, delivery_ids)).order_by(delivery.c.id)
     rows = (await connection.execute(statement)).all()
-    changed = await update_statuses(connection, {row.message_id for row in rows})
+    changed = await update_statuses(connection, {row.message_id for row in rows} | set(messages))
     ended = [row for row in rows if DeliveryStatus(row.status) not in OPEN]
     await _tell(connection, ended, changed, now=from_ms(now_ms))
     return await _next_in_order(connection, sorted({row.order_key for row in ended if row.order_key is not None}))

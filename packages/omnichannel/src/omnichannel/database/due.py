@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from omnichannel.database.resource_tables import ACTIVE_SCHEDULE, schedule
+from omnichannel.database.resource_tables import ACTIVE_SCHEDULE, UNFINISHED, expansion, schedule
 from omnichannel.database.rows import from_ms, from_optional_ms
 from omnichannel.database.stream_tables import stream_shard
 from omnichannel.database.tables import EXPIRING, QUEUED, SENDING, WAITING, delivery, stream_hint
@@ -35,6 +35,7 @@ class Agenda:
 
     delivery: datetime | None
     occurrence: datetime | None
+    expanding: bool = False  # a message to many has deliveries that are to be made
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,10 @@ async def read_agenda(connection: AsyncConnection) -> Agenda:
     """Return what is due next."""
     delivery_ms = select(func.min(delivery.c.due_at)).where(WAITING).scalar_subquery()
     occurrence_ms = select(func.min(schedule.c.next_at)).where(ACTIVE_SCHEDULE).scalar_subquery()
-    row = (await connection.execute(select(delivery_ms.label("delivery"), occurrence_ms.label("occurrence")))).one()
-    return Agenda(from_optional_ms(row.delivery), from_optional_ms(row.occurrence))
+    expanding = select(expansion.c.message_id).where(UNFINISHED).exists()
+    columns = delivery_ms.label("delivery"), occurrence_ms.label("occurrence"), expanding.label("expanding")
+    row = (await connection.execute(select(*columns))).one()
+    return Agenda(from_optional_ms(row.delivery), from_optional_ms(row.occurrence), bool(row.expanding))
 
 
 async def expire_overdue(connection: AsyncConnection, *, now_ms: int, limit: int) -> list[str]:

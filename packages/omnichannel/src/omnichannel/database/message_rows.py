@@ -1,25 +1,37 @@
 """Messages as rows: kept, found, listed, and their derived status brought up to date."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.batches import TEXT, among, as_rows, rows_of
 from omnichannel.database.errors import MessageNotFound
-from omnichannel.database.resource_tables import message_attachment
-from omnichannel.database.rows import to_message, to_ms, to_optional_ms
-from omnichannel.database.tables import delivery, message, message_variant
+from omnichannel.database.resource_tables import UNFINISHED, expansion, message_attachment
+from omnichannel.database.rows import to_delivery, to_message, to_ms, to_optional_ms
+from omnichannel.database.tables import PIECED, delivery, message, message_variant
 from omnichannel.messages.lifecycle import message_status
-from omnichannel.messages.model import Channel, DeliveryStatus, Message, MessageStatus
+from omnichannel.messages.model import Channel, Delivery, DeliveryStatus, Expansion, Message, MessageStatus
 
-__all__ = ["MessageFilter", "find_message", "insert_messages", "list_messages", "note_progress", "update_statuses"]
+__all__ = [
+    "SHOWN",
+    "MessageFilter",
+    "delivery_values",
+    "find_message",
+    "insert_messages",
+    "list_deliveries",
+    "list_messages",
+    "note_progress",
+    "update_statuses",
+]
+
+SHOWN: Final = 1000
+"""Deliveries that a message is told with: the first ones by their places; the others are to be asked for in pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +48,7 @@ class MessageFilter:
 async def insert_messages(connection: AsyncConnection, messages: Sequence[Message]) -> None:
     """Insert messages and all that belongs to them."""
     await connection.execute(insert(message), [_message_values(each) for each in messages])
-    await connection.execute(insert(delivery), [values for each in messages for values in _delivery_values(each)])
+    await _insert_deliveries(connection, [values for each in messages for values in _own_values(each)])
     variants = [
         {
             "message_id": each.id,
@@ -75,10 +87,23 @@ def _message_values(new: Message) -> dict[str, object]:
         "schedule_id": new.schedule_id,
         "request_id": new.trace.request_id,
         "traceparent": new.trace.traceparent,
+        "in_pieces": new.expansion is not None,
     }
 
 
-def _delivery_values(new: Message) -> list[dict[str, object]]:
+async def _insert_deliveries(connection: AsyncConnection, values: Sequence[dict[str, object]]) -> None:
+    if values:  # a message to an audience alone has none yet
+        await connection.execute(insert(delivery), values)
+
+
+def _own_values(new: Message) -> list[dict[str, object]]:
+    return delivery_values(new, enumerate(new.deliveries), piece=None if new.expansion is None else 0)
+
+
+def delivery_values(
+    new: Message, deliveries: Iterable[tuple[int, Delivery]], *, piece: int | None
+) -> list[dict[str, object]]:
+    """Return the rows of deliveries of a message, each with its place among them all."""
     due_at, created_at, expires_at = to_ms(new.send_at), to_ms(new.created_at), to_optional_ms(new.expires_at)
     return [
         {
@@ -91,6 +116,7 @@ def _delivery_values(new: Message) -> list[dict[str, object]]:
             "account": each.account,
             "status": each.status.value,
             "attempts": each.attempts,
+            "last_error": each.last_error,
             "due_at": due_at,
             "rung_at": created_at if each.status is DeliveryStatus.QUEUED else None,
             "epoch": 0,
@@ -98,8 +124,9 @@ def _delivery_values(new: Message) -> list[dict[str, object]]:
             "expires_at": expires_at,
             "order_key": _order_key(each.channel, each.address) if new.ordered else None,
             "order_at": due_at if new.ordered else None,
+            "piece": piece,
         }
-        for position, each in enumerate(new.deliveries)
+        for position, each in deliveries
     ]
 
 
@@ -112,7 +139,34 @@ async def find_message(connection: AsyncConnection, message_id: str) -> Message:
     row = (await connection.execute(select(message).where(message.c.id == message_id))).one_or_none()
     if row is None:
         raise MessageNotFound(message_id)
-    return (await _with_their_own(connection, [row]))[0]
+    (found,) = await _with_their_own(connection, [row])
+    if found.expansion is None:
+        return found
+    return replace(found, counts=(await _counts(connection, [message_id]))[message_id])
+
+
+async def list_deliveries(
+    connection: AsyncConnection,
+    message_id: str,
+    *,
+    status: DeliveryStatus | None,
+    channel: Channel | None,
+    after: int,
+    limit: int,
+) -> list[tuple[int, Delivery]]:
+    """Return up to ``limit`` deliveries of a message, of those after a place, with their places.
+
+    Raises MessageNotFound.
+    """
+    statement = select(delivery).where(delivery.c.message_id == message_id, delivery.c.position > after)
+    if status is not None:
+        statement = statement.where(delivery.c.status == status.value)
+    if channel is not None:
+        statement = statement.where(delivery.c.channel == channel.value)
+    rows = (await connection.execute(statement.order_by(delivery.c.position).limit(limit))).all()
+    if not rows:
+        await find_message(connection, message_id)
+    return [(row.position, to_delivery(row)) for row in rows]
 
 
 async def list_messages(
@@ -149,7 +203,9 @@ async def _with_their_own(connection: AsyncConnection, rows: Sequence[Row[Any]])
     ids = [row.id for row in rows]
     deliveries = await _by_message(
         connection,
-        select(delivery).where(delivery.c.message_id.in_(ids)).order_by(delivery.c.message_id, delivery.c.position),
+        select(delivery)
+        .where(delivery.c.message_id.in_(ids), delivery.c.position < SHOWN)
+        .order_by(delivery.c.message_id, delivery.c.position),
     )
     variants = await _by_message(
         connection,
@@ -163,15 +219,37 @@ async def _with_their_own(connection: AsyncConnection, rows: Sequence[Row[Any]])
         .where(message_attachment.c.message_id.in_(ids))
         .order_by(message_attachment.c.message_id, message_attachment.c.position),
     )
+    in_pieces = [row.id for row in rows if row.in_pieces]
+    expansions = await _expansions(connection, in_pieces) if in_pieces else {}
     return [
         to_message(
             row,
-            deliveries[row.id],
+            deliveries.get(row.id, ()),
             variants.get(row.id, ()),
             [each.attachment_id for each in attachments.get(row.id, ())],
+            expansions.get(row.id),
         )
         for row in rows
     ]
+
+
+async def _expansions(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, Expansion]:
+    statement = select(expansion).where(expansion.c.message_id.in_(ids))
+    rows = await connection.execute(statement)
+    return {row.message_id: Expansion(row.made, row.total, row.done) for row in rows}
+
+
+async def _counts(connection: AsyncConnection, ids: Collection[str]) -> dict[str, dict[DeliveryStatus, int]]:
+    """Return how many deliveries each of the messages has in each state."""
+    count = (
+        select(delivery.c.message_id, delivery.c.status, func.count().label("deliveries"))
+        .where(among(delivery.c.message_id, ids))
+        .group_by(delivery.c.message_id, delivery.c.status)
+    )
+    counts: dict[str, dict[DeliveryStatus, int]] = {each: {} for each in ids}
+    for row in await connection.execute(count):
+        counts[row.message_id][DeliveryStatus(row.status)] = row.deliveries
+    return counts
 
 
 async def _by_message(connection: AsyncConnection, statement: Select[Any]) -> dict[str, list[Row[Any]]]:
@@ -207,24 +285,35 @@ async def update_statuses(connection: AsyncConnection, message_ids: Collection[s
     if not message_ids:
         return {}
     lock = (
-        select(message.c.id, message.c.status)
+        select(message.c.id, message.c.status, message.c.in_pieces)
         .where(among(message.c.id, message_ids))
         .order_by(message.c.id)
         .with_for_update()
     )
-    before = {row.id: row.status for row in await connection.execute(lock)}
-    count = (
-        select(delivery.c.message_id, delivery.c.status, func.count().label("deliveries"))
-        .where(among(delivery.c.message_id, message_ids))
-        .group_by(delivery.c.message_id, delivery.c.status)
-    )
-    counts: defaultdict[str, dict[DeliveryStatus, int]] = defaultdict(dict)
-    for row in await connection.execute(count):
-        counts[row.message_id][DeliveryStatus(row.status)] = row.deliveries
-    after = {message_id: message_status(found) for message_id, found in counts.items()}
-    changed = {each: after[each] for each in before if before[each] != after[each].value}
+    rows = (await connection.execute(lock)).all()
+    before = {row.id: row.status for row in rows}
+    in_pieces = [row.id for row in rows if row.in_pieces]
+    going_on = await _going_on(connection, in_pieces) if in_pieces else frozenset()
+    counts = await _counts(connection, before.keys() - going_on)
+    after = {each: message_status(found) if found else MessageStatus.CANCELLED for each, found in counts.items()}
+    after |= {each: MessageStatus.IN_PROGRESS for each in going_on if MessageStatus(before[each]) not in _OPEN}
+    changed = {each: to for each, to in after.items() if before[each] != to.value}
     if changed:
         given = rows_of(connection, id=TEXT, status=TEXT)
         statement = update(message).where(message.c.id == given.c.id).values(status=given.c.status)
         await connection.execute(statement, as_rows([{"id": each, "status": to.value} for each, to in changed.items()]))
     return changed
+
+
+_OPEN: Final = frozenset({MessageStatus.SCHEDULED, MessageStatus.IN_PROGRESS})
+
+
+async def _going_on(connection: AsyncConnection, ids: Collection[str]) -> frozenset[str]:
+    """Return those of the messages to many of which something is left to be made or to be sent: none is counted."""
+    unfinished = select(expansion.c.message_id).where(among(expansion.c.message_id, ids), UNFINISHED)
+    found = set((await connection.execute(unfinished)).scalars())
+    for each in sorted(set(ids) - found):  # few: one look into an index of what is open
+        waiting = select(delivery.c.id).where(delivery.c.message_id == each, PIECED).limit(1)
+        if (await connection.execute(waiting)).first() is not None:
+            found.add(each)
+    return frozenset(found)

@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -21,14 +23,17 @@ from omnichannel.database.tables import message, metadata
 
 __all__ = [
     "ACTIVE_SCHEDULE",
+    "UNFINISHED",
     "attachment",
     "audience",
-    "audience_member",
     "channel_limits",
     "channel_pace",
     "endpoint",
     "endpoint_event",
+    "expansion",
     "idempotency",
+    "list_member",
+    "member_list",
     "message_attachment",
     "occurrence",
     "schedule",
@@ -38,6 +43,7 @@ __all__ = [
 ]
 
 ACTIVE_SCHEDULE: Final = text("state = 'active'")
+UNFINISHED: Final = text("NOT done")
 
 idempotency: Final = Table(
     "idempotency",
@@ -127,24 +133,52 @@ template_version: Final = Table(
 )
 """Never changed: a message says which version its words came from."""
 
-audience: Final = Table(
-    "audience",
+member_list: Final = Table(
+    "member_list",
     metadata,
-    Column("name", String(64), primary_key=True),
-    Column("created_at", BigInteger, nullable=False),
+    Column("id", String(64), primary_key=True),
+    Column("members", Integer, nullable=False),
+    Column("places", Integer, nullable=False),  # given out so far: a place is not used again
+    Column("dropped_at", BigInteger),  # when its audience got another list or went; NULL: it is an audience's
 )
+"""Recipients that belong together. It outlives its audience as long as messages are on their way to it."""
 
-audience_member: Final = Table(
-    "audience_member",
+list_member: Final = Table(
+    "list_member",
     metadata,
-    Column("audience", ForeignKey(audience.c.name, ondelete="CASCADE"), primary_key=True),
+    Column("list_id", ForeignKey(member_list.c.id), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("channel", String(32), nullable=False),
     Column("address", Text, nullable=False),
     Column("zone", Text),
     Column("account", String(32)),
-    UniqueConstraint("audience", "channel", "address"),
+    UniqueConstraint("list_id", "channel", "address"),
 )
+
+audience: Final = Table(
+    "audience",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("list_id", String(64), nullable=False, server_default=""),
+)
+
+expansion: Final = Table(
+    "expansion",
+    metadata,
+    Column("message_id", ForeignKey(message.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("list_id", String(64), nullable=False),
+    Column("own", Integer, nullable=False),  # places of the message's own recipients: a member's come after them
+    Column("passed", Integer, nullable=False),  # place in the list of the last member who has been looked at
+    Column("upto", Integer, nullable=False),  # place in the list of the last member there was
+    Column("made", Integer, nullable=False),  # deliveries
+    Column("total", Integer, nullable=False),  # deliveries there will be
+    Column("pieces", Integer, nullable=False),
+    Column("stopped", Boolean, nullable=False, server_default=false()),  # cancelled: what is left is not to be sent
+    Column("done", Boolean, nullable=False, server_default=false()),
+    Index("expansion_unfinished_idx", "message_id", postgresql_where=UNFINISHED, sqlite_where=UNFINISHED),
+)
+"""Messages whose deliveries are made a piece at a time. Locked before deliveries and messages."""
 
 schedule: Final = Table(
     "schedule",

@@ -6,7 +6,16 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from omnichannel.messages.model import Channel, Delivery, DeliveryStatus, Message, MessageStatus, Trace, Variant
+from omnichannel.messages.model import (
+    Channel,
+    Delivery,
+    DeliveryStatus,
+    Expansion,
+    Message,
+    MessageStatus,
+    Trace,
+    Variant,
+)
 
 __all__ = [
     "DETAIL_LIMIT",
@@ -65,7 +74,11 @@ def to_delivery(row: Row[Any]) -> Delivery:
 
 
 def to_message(
-    row: Row[Any], deliveries: Iterable[Row[Any]], variants: Iterable[Row[Any]] = (), attachments: Iterable[str] = ()
+    row: Row[Any],
+    deliveries: Iterable[Row[Any]],
+    variants: Iterable[Row[Any]] = (),
+    attachments: Iterable[str] = (),
+    expansion: Expansion | None = None,
 ) -> Message:
     """Return a message from its row and the rows of what belongs to it, in order."""
     return Message(
@@ -85,4 +98,5 @@ def to_message(
         schedule_id=row.schedule_id,
         trace=Trace(row.request_id, row.traceparent),
         html=row.html,
+        expansion=expansion,
     )

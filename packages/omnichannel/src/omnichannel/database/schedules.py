@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.alarm import wake_scheduler
-from omnichannel.database.audiences import members_of
+from omnichannel.database.audiences import find_audience
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import Conflict, InvalidCursor, NotFound
 from omnichannel.database.resource_tables import ACTIVE_SCHEDULE, occurrence, schedule
@@ -20,11 +20,14 @@ from omnichannel.database.suppressions import suppressed_among
 from omnichannel.messages.acceptance import accept
 from omnichannel.messages.content import message_of
 from omnichannel.messages.ids import OrderedIds, is_id
-from omnichannel.messages.model import InvalidMessage, Message
+from omnichannel.messages.model import InvalidMessage, Members, Message, Recipient
 from omnichannel.messages.recurrence import Recurrence
 from omnichannel.messages.schedules import Misfire, Plan, Schedule, ScheduleState, plan
 
 __all__ = ["Fired", "Occurrence", "Occurrences", "ScheduleList", "Schedules"]
+
+
+AT_ONCE: Final = 1000  # recipients of an occurrence: the deliveries to more are made by and by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,9 +219,13 @@ class Schedules:
         self, connection: AsyncConnection, each: Schedule, nominal: datetime, *, now: datetime
     ) -> Message:
         """Return the message of an occurrence: to the audience as it is by now. Raises InvalidMessage, NotFound."""
+        members: tuple[Recipient, ...] = ()
+        later: Members | None = None
         name = each.content.get("audience")
-        members = await members_of(connection, name) if name is not None else ()
-        new = message_of(each.content, members=members, schedule_id=each.id, nominal=nominal)
+        if name is not None:
+            found = await find_audience(connection, name, at_once=AT_ONCE - len(each.content["recipients"]))
+            members, later = (found.recipients, None) if found.recipients is not None else ((), found.members)
+        new = message_of(each.content, members=members, schedule_id=each.id, nominal=nominal, later=later)
         stopped = await suppressed_among(connection, new.recipients)
         return accept(new, now=now, new_id=self._new_id, suppressed=stopped)
 

@@ -14,13 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database import claims as claim_rows
 from omnichannel.database import due as due_rows
-from omnichannel.database import hearing, message_rows, suppressions
+from omnichannel.database import expansions, hearing, message_rows, suppressions
 from omnichannel.database.aftermath import settle
 from omnichannel.database.alarm import wake_scheduler
 from omnichannel.database.doorbell import ring, room
 from omnichannel.database.due import Agenda
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import InvalidCursor, KeyReused
+from omnichannel.database.expansions import Piece
 from omnichannel.database.group_commit import GroupCommit
 from omnichannel.database.idempotency import IdempotencyKey, KeptAnswer, KeysUnderWay, keep_answers
 from omnichannel.database.message_rows import MessageFilter
@@ -28,12 +29,21 @@ from omnichannel.database.rows import to_ms
 from omnichannel.database.taking import read_limits, take
 from omnichannel.messages.acceptance import accept
 from omnichannel.messages.ids import OrderedIds, is_id
-from omnichannel.messages.model import Claim, DeliveryStatus, Message, MessageStatus, NewMessage, Page
+from omnichannel.messages.model import (
+    Channel,
+    Claim,
+    Delivery,
+    DeliveryStatus,
+    Message,
+    MessageStatus,
+    NewMessage,
+    Page,
+)
 from omnichannel.messages.outcome import LostAnswer, Outcome
 from omnichannel.messages.retry import RetryPolicy
 from omnichannel.messages.verdict import WORKER_LOST, Attempt, judge, judge_lapse
 
-__all__ = ["CLAIM_TTL", "UNHEARD_AFTER", "Store", "Swept", "keep_messages"]
+__all__ = ["CLAIM_TTL", "UNHEARD_AFTER", "DeliveryPage", "Store", "Swept", "keep_messages"]
 
 CLAIM_TTL: Final = timedelta(seconds=10)
 """How long a claim holds without being renewed: renew at a third of it."""
@@ -55,6 +65,14 @@ class Swept:
     dead: tuple[str, ...]
     rung: tuple[str, ...]
     expired: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """Some deliveries of a message, in its order, and the cursor of the next page; None: there is none."""
+
+    items: tuple[Delivery, ...]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +150,30 @@ class Store:
         async with self._database.read() as connection:
             return await message_rows.find_message(connection, message_id)
 
+    async def list_deliveries(
+        self,
+        message_id: str,
+        *,
+        status: DeliveryStatus | None = None,
+        channel: Channel | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> DeliveryPage:
+        """Return deliveries of a message in the order of its recipients. Raises MessageNotFound, InvalidCursor."""
+        if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10):
+            raise InvalidCursor(cursor)
+        async with self._database.read() as connection:
+            found = await message_rows.list_deliveries(
+                connection,
+                message_id,
+                status=status,
+                channel=channel,
+                after=-1 if cursor is None else int(cursor),
+                limit=limit + 1,
+            )
+        items = tuple(each for _, each in found[:limit])
+        return DeliveryPage(items, next=str(found[limit - 1][0]) if len(found) > limit else None)
+
     async def list_messages(
         self,
         wanted: MessageFilter | None = None,
@@ -163,6 +205,17 @@ class Store:
             await message_rows.note_progress(connection, {each.message_id for each in queued})
             await ring(connection, ids, now_ms=to_ms(now))
         return ids
+
+    async def make_piece(self, *, now: datetime) -> Piece | None:
+        """Make the next deliveries of a message to many, a bounded number; None: there are none to be made.
+
+        Of several callers at once each does so for another message.
+        """
+        async with self._database.write() as connection:
+            piece = await expansions.make_piece(connection, now=now, new_id=self._ids)
+            if piece is not None:
+                await ring(connection, piece.ring, now_ms=to_ms(now))
+        return piece
 
     async def agenda(self) -> Agenda:
         """Return when something is due next. Nothing is locked."""
@@ -309,11 +362,13 @@ async def keep_messages(connection: AsyncConnection, messages: Sequence[Message]
     if not messages:
         return
     await message_rows.insert_messages(connection, messages)
+    await expansions.begin(connection, messages)
     waiting = [
         each.send_at
         for each in messages
         if any(delivery.status is DeliveryStatus.SCHEDULED for delivery in each.deliveries)
     ]
+    waiting += [now for each in messages if each.expansion is not None]
     if waiting:
         await wake_scheduler(connection, due_at=min(waiting), now=now)
     queued = [each.id for message in messages for each in message.deliveries if each.status is DeliveryStatus.QUEUED]

@@ -27,6 +27,7 @@ __all__ = [
     "DEAD",
     "EXPIRING",
     "ORDERED",
+    "PIECED",
     "QUEUED",
     "SENDING",
     "WAITING",
@@ -56,6 +57,7 @@ SENDING: Final = text("status = 'sending'")
 NAMED: Final = text("provider_id IS NOT NULL")
 EXPIRING: Final = text("expires_at IS NOT NULL AND status IN ('scheduled', 'queued', 'retry_wait')")
 ORDERED: Final = text("order_key IS NOT NULL AND status IN ('scheduled', 'queued', 'sending', 'retry_wait')")
+PIECED: Final = text("piece IS NOT NULL AND status IN ('scheduled', 'queued', 'sending', 'retry_wait')")
 DEAD: Final = text("status IN ('dead', 'unknown')")
 
 message: Final = Table(
@@ -76,6 +78,7 @@ message: Final = Table(
     Column("request_id", String(128)),
     Column("traceparent", String(128)),
     Column("html", Text),
+    Column("in_pieces", Boolean, nullable=False, server_default=false()),  # has a row of ``expansion``
     Index("message_status_id_idx", "status", "id"),
     Index("message_schedule_id_idx", "schedule_id", "id"),
 )
@@ -104,7 +107,9 @@ delivery: Final = Table(
     Column("deferred", String(16)),  # why it has not left though it was due
     Column("slot_at", BigInteger),  # its place in the channel's rate
     Column("account", String(32)),  # of the sender on the channel; NULL: the one without a name
+    Column("piece", Integer),  # of an audience's expansion, 0 for the message's own recipients; NULL: it has none
     UniqueConstraint("message_id", "position"),
+    Index("delivery_piece_idx", "message_id", "id", postgresql_where=PIECED, sqlite_where=PIECED),
     Index("delivery_expiry_idx", "expires_at", postgresql_where=EXPIRING, sqlite_where=EXPIRING),
     Index("delivery_order_idx", "order_key", "order_at", "id", postgresql_where=ORDERED, sqlite_where=ORDERED),
     Index("delivery_dead_idx", "id", postgresql_where=DEAD, sqlite_where=DEAD),

@@ -77,6 +77,9 @@ async def take(
     admitted: list[Row[Any]] = []
     moved: list[dict[str, object]] = []
     for row in asked:
+        if row.in_pieces and row.cancelled_at is not None:  # its deliveries are being cancelled by and by
+            moved.append(_moved(row, Event.CANCELLED))
+            continue
         account = _via(row)
         own = limits.get(account, Limits())
         decision = admit(
@@ -138,6 +141,8 @@ async def _lock(connection: AsyncConnection, ids: Collection[str]) -> Sequence[R
             func.coalesce(message_variant.c.body, message.c.body).label("body"),
             case((message_variant.c.channel.is_not(None), message_variant.c.html), else_=message.c.html).label("html"),
             message.c.urgent,
+            message.c.cancelled_at,
+            message.c.in_pieces,
             message.c.request_id,
             message.c.traceparent,
             suppression.c.address.is_not(None).label("suppressed"),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 from omnichannel.messages.lifecycle import message_status
-from omnichannel.messages.model import Channel, Delivery, DeliveryStatus, Message, NewMessage
+from omnichannel.messages.model import Channel, Delivery, DeliveryStatus, Expansion, Message, MessageStatus, NewMessage
 
 __all__ = ["accept"]
 
@@ -22,7 +22,8 @@ def accept(
     """Return the message with one delivery a recipient: queued if it is due, else scheduled.
 
     Addresses that are ``suppressed`` get theirs as ``suppressed``. Times are cut to milliseconds, ``send_at`` upwards:
-    nothing leaves early; ``expires_at`` downwards: nothing leaves late.
+    nothing leaves early; ``expires_at`` downwards: nothing leaves late. The deliveries to an audience's ``members`` are
+    not made here but by and by, so that the message is under way until they are.
     """
     send_at = _ceil(new.send_at) if new.send_at is not None else _floor(now)
     open_status = DeliveryStatus.SCHEDULED if send_at > now else DeliveryStatus.QUEUED
@@ -39,13 +40,19 @@ def accept(
         )
         for to in new.recipients
     )
+    expansion = None
+    if new.members is None:
+        status = message_status(Counter(each.status for each in deliveries))
+    else:
+        expansion = Expansion(len(deliveries), len(deliveries) + new.members.count, members=new.members)
+        status = MessageStatus.SCHEDULED if open_status is DeliveryStatus.SCHEDULED else MessageStatus.IN_PROGRESS
     return Message(
         id=new_id(now),
         subject=new.subject,
         body=new.body,
         send_at=send_at,
         created_at=_floor(now),
-        status=message_status(Counter(each.status for each in deliveries)),
+        status=status,
         deliveries=deliveries,
         expires_at=None if new.expires_at is None else _floor(new.expires_at),
         urgent=new.urgent,
@@ -56,6 +63,7 @@ def accept(
         schedule_id=new.schedule_id,
         trace=new.trace,
         html=new.html,
+        expansion=expansion,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from omnichannel.messages.model import Channel, InvalidMessage, NewMessage, Recipient, Variant
+from omnichannel.messages.model import Channel, InvalidMessage, Members, NewMessage, Recipient, Variant
 
 __all__ = ["content_of", "message_of"]
 
@@ -34,14 +34,22 @@ def content_of(
 
 
 def message_of(
-    content: Mapping[str, Any], *, members: Sequence[Recipient], schedule_id: str, nominal: datetime
+    content: Mapping[str, Any],
+    *,
+    members: Sequence[Recipient],
+    schedule_id: str,
+    nominal: datetime,
+    later: Members | None = None,
 ) -> NewMessage:
-    """Return the message of one occurrence. Raises InvalidMessage: its audience has become empty."""
+    """Return the message of one occurrence, to ``members`` at once and to those of ``later`` by and by.
+
+    Raises InvalidMessage: its audience has become empty.
+    """
     own = [
         Recipient(Channel(to["channel"]), to["address"], to["zone"], to.get("account")) for to in content["recipients"]
     ]
     recipients = {(each.channel, each.address): each for each in [*own, *members]}
-    if not recipients:
+    if not recipients and later is None:
         raise InvalidMessage("the audience has no members")
     after_s = content["expires_after_s"]
     return NewMessage(
@@ -59,5 +67,6 @@ def message_of(
             for each in content["variants"]
         ),
         schedule_id=schedule_id,
+        members=later,
         html=content.get("html"),  # absent in what was kept before there was any
     )

@@ -3,6 +3,7 @@
 Every time is aware and in UTC, in whole milliseconds: what the database keeps is what the values say.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,9 @@ __all__ = [
     "Claim",
     "Delivery",
     "DeliveryStatus",
+    "Expansion",
     "InvalidMessage",
+    "Members",
     "Message",
     "MessageStatus",
     "NewMessage",
@@ -111,6 +114,25 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class Members:
+    """The members that an audience had at some moment: who comes later is not among them."""
+
+    list_id: str
+    upto: int  # the last one's place in the list
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """How far a message to many has come on its way to a delivery for each of an audience's members."""
+
+    made: int  # deliveries, those of its own recipients among them
+    total: int  # that there will be
+    done: bool = False
+    members: Members | None = None  # as it is handed in
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """What one channel says instead of the message's own words."""
 
@@ -159,9 +181,10 @@ class NewMessage:
     schedule_id: str | None = None  # whose occurrence this is
     trace: Trace = Trace()
     html: str | None = None  # the body once more, for channels that carry it
+    members: Members | None = None  # too many for one transaction: their deliveries are made by and by
 
     def __post_init__(self) -> None:
-        if not self.recipients:
+        if not self.recipients and self.members is None:
             raise InvalidMessage("a message needs at least one recipient")
         if len({(each.channel, each.address) for each in self.recipients}) < len(self.recipients):
             raise InvalidMessage("a recipient is named twice")
@@ -185,7 +208,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message that is kept, with its deliveries in the order of its recipients."""
+    """A message that is kept, with its deliveries in the order of its recipients: the first ones, if it has many."""
 
     id: str
     subject: str
@@ -203,6 +226,8 @@ class Message:
     schedule_id: str | None = None
     trace: Trace = Trace()
     html: str | None = None
+    expansion: Expansion | None = None  # None: it had all its deliveries from the start
+    counts: Mapping[DeliveryStatus, int] | None = None  # of all the deliveries that an expansion has made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

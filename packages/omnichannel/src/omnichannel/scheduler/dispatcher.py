@@ -78,6 +78,7 @@ class Dispatcher:
         fired = agenda.occurrence is not None and agenda.occurrence <= self._clock()
         if fired:
             await self._fire()
+        made = agenda.expanding and await self._expand()
         if agenda.delivery is not None and agenda.delivery <= self._clock():
             ids = await self._store.dispatch_due(now=self._clock(), limit=BATCH)
             DISPATCHED.inc(len(ids))
@@ -85,8 +86,8 @@ class Dispatcher:
                 return True, self._poll_s
             log.info("deliveries.dispatched", count=len(ids))
             return True, 0.0 if len(ids) == BATCH else APART_S
-        if fired:
-            return True, 0.0
+        if fired or agenda.expanding:
+            return True, 0.0 if fired or made else APART_S
         known = [each for each in (agenda.delivery, agenda.occurrence) if each is not None]
         if not known:
             return False, self._poll_s
@@ -97,6 +98,13 @@ class Dispatcher:
         OCCURRENCES.labels("sent").inc(len(fired.messages))
         OCCURRENCES.labels("skipped").inc(fired.skipped)
         log.info("schedules.fired", schedules=fired.schedules, messages=len(fired.messages), skipped=fired.skipped)
+
+    async def _expand(self) -> bool:
+        """Make the next deliveries of a message to many; return whether there were any to be made here."""
+        piece = await self._store.make_piece(now=self._clock())
+        if piece is not None:
+            log.info("message.expanded", message=piece.message_id, made=piece.made, total=piece.total, done=piece.done)
+        return piece is not None
 
     async def _sweep(self) -> None:
         swept = await self._store.sweep(now=self._clock())

@@ -10,12 +10,14 @@ from typing import Final
 import structlog
 
 from omnichannel.database import DatabaseUnavailable
+from omnichannel.database.audiences import Audiences
 from omnichannel.database.retention import Archive, Retention
 from omnichannel.serving.pauses import pause
 
 __all__ = ["Housekeeping", "archive_in"]
 
 BATCH: Final = 200  # messages in one transaction
+MEMBERS: Final = 5000  # of lists that nobody needs, in one transaction
 EVERY_S: Final = 60.0
 NEXT_BATCH_S: Final = 0.1
 
@@ -28,12 +30,14 @@ class Housekeeping:
     def __init__(
         self,
         retention: Retention,
+        audiences: Audiences,
         *,
         keep: timedelta | None,
         archive: Archive | None,
         clock: Callable[[], datetime],
     ) -> None:
-        self._retention, self._keep, self._archive, self._clock = retention, keep, archive, clock
+        self._retention, self._audiences = retention, audiences
+        self._keep, self._archive, self._clock = keep, archive, clock
 
     async def run(self, stop: asyncio.Event) -> None:
         """Clear until ``stop`` is set."""
@@ -52,7 +56,8 @@ class Housekeeping:
         cleared = await self._retention.clear(before=before, now=now, archive=self._archive, limit=BATCH)
         if cleared.messages or cleared.answers or cleared.files:
             log.info("housekeeping.cleared", messages=cleared.messages, answers=cleared.answers, files=cleared.files)
-        return BATCH in (cleared.messages, cleared.files)
+        members = await self._audiences.clear(now=now, limit=MEMBERS)
+        return BATCH in (cleared.messages, cleared.files) or cleared.parts > 0 or members > 0
 
 
 def archive_in(folder: Path, *, clock: Callable[[], datetime]) -> Archive:

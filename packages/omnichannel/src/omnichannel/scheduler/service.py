@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 
 from omnichannel.channels.kinds import kinds
 from omnichannel.database.alarm import DUE
+from omnichannel.database.audiences import Audiences
 from omnichannel.database.retention import Retention
 from omnichannel.database.schedules import Schedules
 from omnichannel.scheduler.dispatcher import Dispatcher
@@ -54,6 +55,7 @@ async def _work(backing: Backing, health: Health, pulse: Pulse, settings: Settin
     days, folder = settings.omnichannel_retention_days, settings.omnichannel_archive_dir
     housekeeping = Housekeeping(
         Retention(backing.database),
+        Audiences(backing.database),
         keep=timedelta(days=days) if days else None,
         archive=None if folder is None else archive_in(folder, clock=clock.now),
         clock=clock.now,

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import httpx2
@@ -236,6 +237,44 @@ async def test_a_channel_gets_its_own_words(api: httpx2.AsyncClient, database: D
     message = (await api.post("/v1/messages", json=asked)).json()
     (claim,) = await Store(database).claim([message["deliveries"][0]["id"]], owner="worker", now=clock())
     assert (claim.subject, claim.body) == ("short", "s")
+
+
+async def test_an_audience_of_any_size_is_written_to(
+    api: httpx2.AsyncClient, database: Database, clock: Callable[[], datetime]
+) -> None:
+    members = [{"channel": "webhook", "address": f"http://127.0.0.1:9/{each}"} for each in range(2200)]
+    assert (await api.put("/v1/audiences/all", json={"recipients": members[:1000]})).status_code == 200
+    for start in (1000, 2000):
+        added = await api.post("/v1/audiences/all/recipients", json={"recipients": members[start : start + 1000]})
+    assert added.json()["members"] == 2200
+    first = (await api.get("/v1/audiences/all")).json()
+    second = (await api.get("/v1/audiences/all", params={"cursor": first["next"], "limit": 700})).json()
+    assert (len(first["recipients"]), len(second["recipients"]), first["members"]) == (1000, 700, 2200)
+    asked = {"subject": "s", "body": "b", "audience": "all", "recipients": [HOOK]}
+    rehearsed = (await api.post("/v1/messages", json=asked, headers={"prefer": "dry-run"})).json()
+    assert (rehearsed["valid"], rehearsed["total"], len(rehearsed["deliveries"])) == (True, 2201, 101)
+    taken = await api.post("/v1/messages", json=asked)
+    assert (taken.status_code, taken.json()["expansion"]) == (202, {"made": 1, "total": 2201, "done": False})
+    store = Store(database)
+    while await store.make_piece(now=clock()) is not None:
+        pass
+    told = (await api.get(f"/v1/messages/{taken.json()['id']}")).json()
+    assert told["expansion"] == {"made": 2201, "total": 2201, "done": True}
+    assert (len(told["deliveries"]), told["counts"]) == (1000, {"queued": 1, "scheduled": 2200})
+    path, query = f"/v1/messages/{told['id']}/deliveries", {"status": "scheduled", "limit": 1000}
+    seen: list[str] = []
+    cursor: str | None = "0"
+    while cursor is not None:
+        page = (await api.get(path, params=query | {"cursor": cursor})).json()
+        seen += [each["address"] for each in page["items"]]
+        cursor = page["next"]
+    assert seen == [each["address"] for each in members]
+    assert (await api.get(path, params={"channel": "email"})).json() == {"items": [], "next": None}
+    gone = await api.delete("/v1/audiences/all/recipients", params=members[0])
+    assert (gone.status_code, (await api.get("/v1/audiences/all")).json()["members"]) == (204, 2199)
+    assert (await api.post("/v1/audiences/other/recipients", json={"recipients": members[:1]})).status_code == 404
+    cancelled = (await api.post(f"/v1/messages/{told['id']}/cancel")).json()
+    assert (cancelled["cancelled"], cancelled["in_flight"], cancelled["ended"]) == (2201, 0, 0)
 
 
 async def test_an_audience_adds_its_members(api: httpx2.AsyncClient) -> None:

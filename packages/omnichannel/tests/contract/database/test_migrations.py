@@ -1,11 +1,14 @@
 import asyncio
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from omnichannel.database import (  # noqa: F401 - some add their tables
     Database,
@@ -15,7 +18,9 @@ from omnichannel.database import (  # noqa: F401 - some add their tables
     quotas,
     resource_tables,
 )
+from omnichannel.database.audiences import Audiences
 from omnichannel.database.tables import metadata
+from omnichannel.messages.model import Channel, Recipient
 
 
 async def test_the_migrations_make_the_tables_that_the_statements_use(database: Database) -> None:
@@ -59,3 +64,41 @@ async def test_a_database_without_tables_does_not_answer_a_ping(database_url: st
     with pytest.raises(DatabaseUnavailable):
         await database.ping()
     await database.close()
+
+
+def _move(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", "omnichannel.database:migrations")
+    config.attributes["connection"] = connection
+    (command.downgrade if revision != "heads" else command.upgrade)(config, revision)
+
+
+async def test_every_revision_can_be_gone_back_and_forward_again(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.run_sync(_move, "base")
+    async with database.write() as connection:
+        await connection.run_sync(_move, "heads")
+    await database.ping()
+    await test_the_migrations_make_the_tables_that_the_statements_use(database)
+
+
+async def test_audiences_keep_their_members_over_the_revision_that_lets_them_grow(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.run_sync(_move, "0111")
+        await connection.execute(text("INSERT INTO audience (name, created_at) VALUES ('team', 1), ('nobody', 2)"))
+        members = "('team', 0, 'webhook', 'ada', 'Europe/Madrid'), ('team', 1, 'email', 'bob', NULL)"
+        columns = "audience, position, channel, address, zone"
+        await connection.execute(text(f"INSERT INTO audience_member ({columns}) VALUES {members}"))
+    async with database.write() as connection:
+        await connection.run_sync(_move, "heads")
+    audiences = Audiences(database)
+    ada = Recipient(Channel.WEBHOOK, "ada", "Europe/Madrid")
+    bob = Recipient(Channel.EMAIL, "bob")
+    assert (await audiences.members("team", limit=10)).items == (ada, bob)
+    assert [each.members for each in await audiences.list()] == [0, 2]
+    many = [Recipient(Channel.EMAIL, f"to-{each}") for each in range(1000)]
+    await audiences.add("team", many, now=datetime(2030, 1, 1, tzinfo=UTC))
+    async with database.write() as connection:
+        await connection.run_sync(_move, "0111")
+        count = await connection.execute(text("SELECT count(*) FROM audience_member WHERE audience = 'team'"))
+        assert count.scalar_one() == 1000
