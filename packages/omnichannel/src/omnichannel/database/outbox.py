@@ -4,15 +4,17 @@ Whoever takes some has them alone. If it dies before they are on the stream, the
 delivery that nobody has heard of for long is not lost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import Row, delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from omnichannel.database.tables import stream_hint
+from omnichannel.database.batches import among
+from omnichannel.database.tables import delivery, message, stream_hint
+from omnichannel.messages.model import Trace
 
-__all__ = ["any_hint", "put_back_hints", "take_hints"]
+__all__ = ["any_hint", "put_back_hints", "take_hints", "traces_of"]
 
 
 async def any_hint(connection: AsyncConnection) -> bool:
@@ -30,6 +32,17 @@ async def take_hints(connection: AsyncConnection, *, limit: int) -> Sequence[Row
     )
     rows: list[Row[Any]] = list(await connection.execute(statement))
     return sorted(rows, key=lambda row: row.number)
+
+
+async def traces_of(connection: AsyncConnection, delivery_ids: Collection[str]) -> dict[str, Trace]:
+    """Return by delivery what ties it to the request that brought it, where anything does."""
+    statement = (
+        select(delivery.c.id, message.c.request_id, message.c.traceparent)
+        .join(message, message.c.id == delivery.c.message_id)
+        .where(among(delivery.c.id, delivery_ids))
+        .where(or_(message.c.request_id.is_not(None), message.c.traceparent.is_not(None)))
+    )
+    return {row.id: Trace(row.request_id, row.traceparent) for row in await connection.execute(statement)}
 
 
 async def put_back_hints(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:

@@ -374,6 +374,7 @@ async def test_a_key_does_what_its_scopes_allow(new_client, database: Database, 
         ("POST", "/v1/messages", VALID, {Scope.WRITE, Scope.ADMIN}),
         ("PUT", "/v1/templates/t", {"subject": "s", "body": "b"}, {Scope.CONTENT, Scope.ADMIN}),
         ("PUT", "/v1/channels/email/limits", {}, {Scope.ADMIN}),
+        ("PUT", "/v1/audiences/preview", {"recipients": []}, {Scope.CONTENT, Scope.ADMIN}),
         ("POST", "/v1/schedules/preview", {"cron": "0 0 * * *"}, {Scope.READ, Scope.ADMIN}),
     ]
     async with new_client(keys=keys) as api:

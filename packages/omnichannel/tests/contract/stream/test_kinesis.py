@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from omnichannel.database import Store
 from omnichannel.database.doorbell import ring
 from omnichannel.database.stream_tables import stream_parked, stream_shard
 from omnichannel.messages.ids import new_id
+from omnichannel.messages.model import Channel, NewMessage, Recipient, Trace
 from omnichannel.serving.metrics import REGISTRY
 from omnichannel.stream.kinesis import KinesisStream
 from omnichannel.stream.kinesis.hint_events import Hint, pack
@@ -48,6 +50,38 @@ async def put(streams: Streams, *data: bytes) -> None:
             )
 
     await asyncio.to_thread(call)
+
+
+async def records(streams: Streams) -> list[dict[str, object]]:
+    """Return the events that the stream holds, read past everything of ours."""
+
+    def call() -> list[dict[str, object]]:
+        with kinesis.client(streams.kinesis_url) as client:
+            found = []
+            for shard in client.list_shards(StreamName=streams.name)["Shards"]:
+                at = client.get_shard_iterator(
+                    StreamName=streams.name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+                )
+                found += client.get_records(ShardIterator=at["ShardIterator"])["Records"]
+            return [json.loads(each["Data"]) for each in found]
+
+    return await asyncio.to_thread(call)
+
+
+async def test_a_record_carries_the_trace_that_its_delivery_is_claimed_with(proxied: Proxied) -> None:
+    streams, _ = proxied
+    member = await streams.open()
+    store = Store(member.database)
+    trace = Trace("request-1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    to = (Recipient(Channel.WEBHOOK, "to"),)
+    traced = await store.accept(NewMessage(subject="s", body="b", recipients=to, trace=trace), now=NOW)
+    plain = await store.accept(NewMessage(subject="s", body="b", recipients=to), now=NOW)
+    rung = [each.deliveries[0].id for each in (traced, plain)]
+    await hear(member, wanted=rung)
+    events = {event["subject"]: (event.get("requestid"), event.get("traceparent")) for event in await records(streams)}
+    assert events == {rung[0]: (trace.request_id, trace.traceparent), rung[1]: (None, None)}
+    claims = await store.claim(rung, owner="worker", now=NOW)
+    assert [each.trace for each in claims] == [trace, Trace()]
 
 
 async def test_only_the_records_that_failed_are_written_again(proxied: Proxied) -> None:

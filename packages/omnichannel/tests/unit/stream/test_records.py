@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omnichannel.messages.model import Trace
 from omnichannel.stream.kinesis.aggregated import MAGIC, Malformed, user_records
 from omnichannel.stream.kinesis.hint_events import Hint, NoHint, pack, parse
 from omnichannel.stream.kinesis.writer import batches
@@ -54,6 +55,15 @@ def test_a_hint_is_a_cloud_event() -> None:
     event = json.loads(pack(hint))
     assert {"specversion", "id", "source", "type", "subject", "time"} <= event.keys()
     assert (event["subject"], event["time"]) == (ID, "2023-11-14T22:13:20.123000+00:00")
+    assert parse(pack(hint)) == hint
+
+
+def test_a_hint_tells_of_the_request_that_it_comes_from() -> None:
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    hint = Hint(ID, 1, Trace("request-1", traceparent))
+    event = json.loads(pack(hint))
+    assert (event["traceparent"], event["requestid"]) == (traceparent, "request-1")
+    assert not {"traceparent", "requestid"} & json.loads(pack(Hint(ID, 1))).keys()
     assert parse(pack(hint)) == hint
 
 

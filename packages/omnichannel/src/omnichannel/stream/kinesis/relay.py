@@ -12,6 +12,7 @@ import structlog
 from omnichannel.database import outbox
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import DatabaseUnavailable
+from omnichannel.messages.model import Trace
 from omnichannel.serving.pauses import pause
 from omnichannel.stream.kinesis.hint_events import Hint
 from omnichannel.stream.kinesis.writer import Writer
@@ -57,7 +58,9 @@ class Relay:
                 return 0, 0
         async with self._database.write() as connection:
             rows = await outbox.take_hints(connection, limit=BATCH)
-        left = set(await self._writer.write([Hint(row.delivery_id, row.rung_at) for row in rows]))
+            traces = await outbox.traces_of(connection, {row.delivery_id for row in rows})
+        hints = [Hint(row.delivery_id, row.rung_at, traces.get(row.delivery_id, Trace())) for row in rows]
+        left = set(await self._writer.write(hints))
         back = [row for row in rows if Hint(row.delivery_id, row.rung_at) in left]
         if back:
             async with self._database.write() as connection:
