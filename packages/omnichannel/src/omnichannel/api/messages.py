@@ -1,6 +1,7 @@
 """Messages over HTTP: taken, listed, cancelled, tried again, and watched."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Final
@@ -154,13 +155,16 @@ def message_routes(
         response_class=StreamingResponse,
         responses={200: {"content": {"text/event-stream": {}}, "description": "Server-sent events"}, **refused(404)},
     )
-    async def watch_message(message_id: str) -> StreamingResponse:
+    async def watch_message(
+        message_id: str,
+        last_event_id: Annotated[str | None, Header(description="What was told last is not told again.")] = None,
+    ) -> StreamingResponse:
         """Follow a message: an event `message` now and at each change, then `end` once it has ended."""
         await store.find_message(_known(message_id))
         if watchers.locked():
             detail = f"{WATCHERS} messages are being watched here already; try again."
             raise Problem(503, "watchers", detail, headers={"retry-after": "5"})
-        watched = _watched(store, message_id, watchers, draining=draining)
+        watched = _watched(store, message_id, watchers, draining=draining, last_id=last_event_id)
         return StreamingResponse(watched, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     return routes
@@ -188,11 +192,16 @@ def _many(messages: Sequence[Message]) -> KeptAnswer:
 
 
 async def _watched(
-    store: Store, message_id: str, watchers: asyncio.Semaphore, *, draining: Callable[[], bool]
+    store: Store,
+    message_id: str,
+    watchers: asyncio.Semaphore,
+    *,
+    draining: Callable[[], bool],
+    last_id: str | None,
 ) -> AsyncIterator[str]:
     """Yield the events of a message until it has ended, or the service is about to."""
     async with watchers:
-        told, quiet_s, total_s, every_s = "", 0.0, 0.0, WATCH_EVERY_S
+        quiet_s, total_s, every_s = 0.0, 0.0, WATCH_EVERY_S
         while total_s < WATCHED_S and not draining():
             try:
                 message = await store.find_message(message_id)
@@ -203,9 +212,10 @@ async def _watched(
             if message is not None:
                 every_s = WATCH_EVERY_S if message.expansion is None else WATCH_MANY_EVERY_S
                 shown = MessageOut.model_validate(message).model_dump_json()
-                if shown != told:
-                    yield f"event: message\ndata: {shown}\n\n"
-                    told, quiet_s = shown, 0.0
+                event_id = hashlib.sha256(shown.encode()).hexdigest()[:16]
+                if event_id != last_id:
+                    yield f"event: message\nid: {event_id}\ndata: {shown}\n\n"
+                    last_id, quiet_s = event_id, 0.0
                 if message.status not in OPEN:
                     yield "event: end\ndata: {}\n\n"
                     return

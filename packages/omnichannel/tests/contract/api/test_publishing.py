@@ -362,6 +362,9 @@ async def test_the_progress_of_a_message_is_streamed(api: httpx2.AsyncClient, da
     assert json.loads(first.split("data: ")[1])["status"] == "completed"
     assert end.startswith("event: end")
     assert (await api.get("/v1/messages/nothing/events")).status_code == 404
+    told = next(line.removeprefix("id: ") for line in answer.text.splitlines() if line.startswith("id: "))
+    again = await api.get(f"/v1/messages/{message['id']}/events", headers={"last-event-id": told})
+    assert again.text == "event: end\ndata: {}\n\n"
 
 
 async def test_a_key_does_what_its_scopes_allow(new_client, database: Database, clock) -> None:
