@@ -195,6 +195,11 @@ class Instance(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return self.health is not Health.UNHEALTHY and not self.lapsed
 
     @property
+    def drained(self) -> bool:
+        """Whether it is kept, and not handed out."""
+        return self.drain is not None
+
+    @property
     def lease_s(self) -> int | None:
         """The seconds within which it must be renewed, or None if nobody promised to: its attribute WAYPOST_LEASE."""
         if b'"WAYPOST_LEASE"' not in self.attributes:

@@ -2,21 +2,41 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from waypost.catalog.model import Instance, Service
 
-__all__ = ["Selection", "is_guarded", "select_answerable"]
+__all__ = ["Candidate", "Selection", "is_guarded", "select_answerable"]
+
+
+class Candidate(Protocol):
+    """What decides whether an instance is handed out, in whatever form it is kept."""
+
+    @property
+    def drained(self) -> bool: ...
+
+    @property
+    def well(self) -> bool: ...
+
+    @property
+    def proven(self) -> bool: ...
+
+    @property
+    def supervised(self) -> bool: ...
+
+
+C = TypeVar("C", bound=Candidate)
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Generic[C]):
     """The instances that DNS answers with."""
 
-    instances: tuple[Instance, ...]
+    instances: tuple[C, ...]
     guarded: bool  # none is healthy: these are answered because answering nobody would be worse
 
 
-def select_answerable(instances: Iterable[Instance], *, fail_open: bool = True) -> Selection:
+def select_answerable(instances: Iterable[C], *, fail_open: bool = True) -> Selection[C]:
     """Return the healthy instances, or, if there is none, those that fail open; never one that is drained.
 
     Route 53 answers all when all are sick. Here that covers only instances that nobody supervises and that have been
@@ -25,7 +45,7 @@ def select_answerable(instances: Iterable[Instance], *, fail_open: bool = True) 
 
     :param fail_open: False: the service would rather have nobody answered than a sick one.
     """
-    present = tuple(instance for instance in instances if instance.drain is None)
+    present = tuple(instance for instance in instances if not instance.drained)
     healthy = tuple(instance for instance in present if instance.well)
     if healthy or not fail_open:
         return Selection(healthy, guarded=False)
@@ -39,7 +59,7 @@ def is_guarded(instances: Iterable[Instance], service: Service) -> bool:
         return False
     spared = False
     for instance in instances:
-        if instance.drain is None:
+        if not instance.drained:
             if instance.well:
                 return False
             spared = spared or (instance.proven and not instance.supervised)

@@ -7,7 +7,7 @@ look it up anew for each reply.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import permutations
 from operator import itemgetter
 from random import Random
@@ -74,7 +74,9 @@ def _positive(records: RecordSet) -> "Positive | Plain":
     sizes = sorted(len(choice.record) for choice in choices)
     count = min(records.drawn, MOST_OCTETS // sizes[-1])
     if any(choice.additional for choice in choices):
-        return Positive(tuple(choices), count, sum(sizes[:count]))
+        brought = tuple(b"".join(choice.additional) for choice in choices)
+        counts = _octets(tuple(len(choice.additional) for choice in choices))
+        return Positive(tuple(choice.record for choice in choices), brought, counts, count, sum(sizes[:count]))
     picks = _picks(len(choices), count) if sum(sizes[-count:]) <= ALWAYS_FITS else None
     return Plain(tuple(choice.record for choice in choices), count, sum(sizes[:count]), picks)
 
@@ -107,16 +109,39 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Positive:
-    """The same, where records bring others along."""
+    """The same, where records bring others along. Kept for each name, so its parts are few and alike ones are one."""
 
-    choices: Sequence[Choice]
-    count: int  # how many of them a reply holds
+    records: Sequence[bytes]
+    brought: Sequence[bytes]  # by each record: the additional ones, one behind the other
+    counts: bytes  # how many those are
+    count: int  # how many of the records a reply holds
     least: int  # octets that so many of them need
 
     def draw(self, room: int, random: Random) -> Sections:
         if self.least > room:
             return TOO_LONG
-        return fit(_draw(self.choices, self.count, random), room)
+        order = _draw(_places(len(self.records)), self.count, random)
+        records, brought, counts = self.records, self.brought, self.counts
+        body = b"".join([records[place] for place in order])
+        if len(body) > room:
+            return TOO_LONG
+        whole = b"".join((body, *[brought[place] for place in order]))
+        if len(whole) > room:
+            return Sections(AUTHORITATIVE, self.count, 0, 0, body)
+        additionals = sum(counts) if self.count == len(counts) else sum([counts[place] for place in order])
+        return Sections(AUTHORITATIVE, self.count, 0, additionals, whole)
+
+
+@lru_cache(maxsize=1024)
+def _octets(counts: tuple[int, ...]) -> bytes:
+    """Return small numbers as octets; equal ones as one object, for most answers have the same."""
+    return bytes(counts)
+
+
+@lru_cache(maxsize=1024)
+def _places(size: int) -> tuple[int, ...]:
+    """Return 0 to ``size`` - 1."""
+    return tuple(range(size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,44 +6,83 @@ balancer's name; CNAME; SRV with priority and weight 1 and the target ``<instanc
 """
 
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from dns.rdatatype import RdataType
 
-from waypost.catalog.model import Instance, RecordType, RoutingPolicy, Service, decode_attributes
+from waypost.catalog.model import RecordType, RoutingPolicy
+from waypost.nameserver.held import Facts, HeldInstance, HeldService
 from waypost.nameserver.names import InvalidName, encode_labels, encode_name
 
-__all__ = ["MULTIVALUE_LIMIT", "Additional", "AliasRecord", "Owner", "Record", "RecordSet", "offered", "record_set"]
+__all__ = [
+    "MULTIVALUE_LIMIT",
+    "Additional",
+    "AliasRecord",
+    "Named",
+    "Owner",
+    "Record",
+    "RecordSet",
+    "Target",
+    "offered",
+    "record_set",
+]
 
 MULTIVALUE_LIMIT: Final = 8  # records in an answer, as Route 53 gives
-ALIAS: Final = "AWS_ALIAS_DNS_NAME"
 PRIORITY_AND_WEIGHT: Final = b"\x00\x01\x00\x01"
-ADDRESS: Final[Mapping[RdataType, tuple[str, socket.AddressFamily]]] = {
-    RdataType.A: ("AWS_INSTANCE_IPV4", socket.AF_INET),
-    RdataType.AAAA: ("AWS_INSTANCE_IPV6", socket.AF_INET6),
-}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """A name that a service publishes: its own, or the target of one of its SRV records."""
+class Named(msgspec.Struct, frozen=True, gc=False):
+    """A service, which publishes its own name."""
 
-    name: bytes  # wire form, lower case
-    service: Service
-    instance_id: str | None  # whose target it is; None: the service's own name
-    instances: tuple[Instance, ...]  # those that may be handed out
+    service: HeldService
+    instances: tuple[HeldInstance, ...]  # those that may be handed out
+
+    @property
+    def instance_id(self) -> None:
+        """Whose target it is: nobody's."""
 
     @property
     def place(self) -> tuple[str, str | None]:
         """Who publishes here: one service or instance publishes a name once."""
-        return self.service.id, self.instance_id
+        return self.service.id, None
 
     @property
     def rank(self) -> tuple[bool, int, str, str]:
         """Sort key of owners of one name, of which the first answers: services before targets, then by age."""
-        return self.instance_id is not None, self.service.created_ms, self.service.id, self.instance_id or ""
+        return False, self.service.created_ms, self.service.id, ""
+
+
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """An instance, which publishes the name that an SRV record of its service points to."""
+
+    service: HeldService
+    instance: HeldInstance  # it may be handed out
+
+    @property
+    def instances(self) -> tuple[HeldInstance, ...]:
+        """Those that may be handed out."""
+        return (self.instance,)
+
+    @property
+    def instance_id(self) -> str:
+        """Whose target it is."""
+        return self.instance.id
+
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """Who publishes here."""
+        return self.service.id, self.instance.id
+
+    @property
+    def rank(self) -> tuple[bool, int, str, str]:
+        """Sort key of owners of one name, as above."""
+        return True, self.service.created_ms, self.service.id, self.instance.id
+
+
+Owner = Named | Target
+"""Who publishes a name. There is one for each instance with an SRV record, so they are small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +119,18 @@ class RecordSet:
     drawn: int  # 1..len(records)
 
 
-def record_set(owner: Owner, rtype: int, *, multivalue: int | None = MULTIVALUE_LIMIT) -> RecordSet | None:
+def record_set(name: bytes, owner: Owner, rtype: int, *, multivalue: int | None = MULTIVALUE_LIMIT) -> RecordSet | None:
     """Return the records of a type at a name, or None if it has none.
 
     A CNAME stands alone, so it answers every type. ANY gives the first set that there is (RFC 8482 section 4.1).
 
+    :param name: which the owner publishes, in wire form, lower case.
     :param multivalue: how many records an answer holds at most; None: all there are.
     """
     for record_type, ttl_s in offered(owner):
         if rtype not in (RdataType[record_type], RdataType.ANY) and record_type is not RecordType.CNAME:
             continue
-        found = (_record(record_type, owner.name, instance) for instance in owner.instances)
+        found = (_record(record_type, name, instance.facts) for instance in owner.instances)
         records = tuple(dict.fromkeys(record for record in found if record is not None))
         if records:
             limit = 1 if owner.service.routing is RoutingPolicy.WEIGHTED else multivalue
@@ -108,19 +148,18 @@ def offered(owner: Owner) -> list[tuple[RecordType, int]]:
     return [(RecordType.A, ttl_s), (RecordType.AAAA, ttl_s)]
 
 
-def _record(record_type: RecordType, owner_name: bytes, instance: Instance) -> Record | AliasRecord | None:
+def _record(record_type: RecordType, owner_name: bytes, facts: Facts) -> Record | AliasRecord | None:
     """Return an instance's record of a type; None if its attributes give none. The rules see to it that they do."""
-    attributes = decode_attributes(instance.attributes)
     match record_type:
         case RecordType.A | RecordType.AAAA:
-            if ALIAS in attributes:
-                return _alias(attributes[ALIAS])
-            octets = _address(attributes, RdataType[record_type])
+            if facts.alias is not None:
+                return _alias(facts.alias)
+            octets = _ipv4(facts) if record_type is RecordType.A else _ipv6(facts)
             return None if octets is None else Record(octets)
         case RecordType.CNAME:
-            return _cname(attributes)
+            return _cname(facts)
         case RecordType.SRV:
-            return _srv(attributes, owner_name, instance.id)
+            return _srv(facts, owner_name)
 
 
 def _alias(target: str) -> AliasRecord | None:
@@ -130,28 +169,35 @@ def _alias(target: str) -> AliasRecord | None:
         return None
 
 
-def _cname(attributes: Mapping[str, str]) -> Record | None:
+def _cname(facts: Facts) -> Record | None:
     try:
-        return Record(encode_name(attributes["AWS_INSTANCE_CNAME"]))
-    except (KeyError, InvalidName):
+        return None if facts.cname is None else Record(encode_name(facts.cname))
+    except InvalidName:
         return None
 
 
-def _srv(attributes: Mapping[str, str], owner_name: bytes, instance_id: str) -> Record | None:
+def _srv(facts: Facts, owner_name: bytes) -> Record | None:
     try:
-        port = int(attributes["AWS_INSTANCE_PORT"]).to_bytes(2, "big")
-        target = encode_name(instance_id, owner_name)
-    except (KeyError, ValueError, OverflowError):
+        port = int(facts.port or "").to_bytes(2, "big")
+        target = encode_name(facts.id, owner_name)
+    except (ValueError, OverflowError):
         return None
-    labels = encode_labels(instance_id)
-    found = {rtype: _address(attributes, rtype) for rtype in ADDRESS}
-    additional = tuple(Additional(labels, rtype, octets) for rtype, octets in found.items() if octets is not None)
+    labels = encode_labels(facts.id)
+    found = (RdataType.A, _ipv4(facts)), (RdataType.AAAA, _ipv6(facts))
+    additional = tuple(Additional(labels, rtype, octets) for rtype, octets in found if octets is not None)
     return Record(PRIORITY_AND_WEIGHT + port + target, additional)
 
 
-def _address(attributes: Mapping[str, str], rtype: RdataType) -> bytes | None:
-    attribute, family = ADDRESS[rtype]
+def _ipv4(facts: Facts) -> bytes | None:
+    return None if facts.ipv4 is None else _packed(socket.AF_INET, facts.ipv4)
+
+
+def _ipv6(facts: Facts) -> bytes | None:
+    return None if facts.ipv6 is None else _packed(socket.AF_INET6, facts.ipv6)
+
+
+def _packed(family: socket.AddressFamily, text: str) -> bytes | None:
     try:
-        return socket.inet_pton(family, attributes[attribute])
-    except (KeyError, OSError, ValueError):
+        return socket.inet_pton(family, text)
+    except (OSError, ValueError):
         return None

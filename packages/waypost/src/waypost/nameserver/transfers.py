@@ -15,7 +15,7 @@ from typing import Final
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from waypost.nameserver.answers import Answer, Positive, Refusal, follow_alias
+from waypost.nameserver.answers import Answer, Plain, Refusal, follow_alias
 from waypost.nameserver.clients import Client, View
 from waypost.nameserver.edns import opt_reply
 from waypost.nameserver.messages import Transport, reply_head
@@ -77,14 +77,14 @@ def is_newer(serial: int, other: int) -> bool:
     return serial != other and (serial - other) % 2**32 < HALF_OF_SERIALS
 
 
-def _soa_alone(zone: Zone) -> Positive:
+def _soa_alone(zone: Zone) -> Plain:
     (soa,) = encode_choices(ASKED_NAME, zone.soa())
-    return Positive([soa], 1, len(soa.record))
+    return Plain((soa.record,), 1, len(soa.record), None)
 
 
 def _records(zones: Zones, zone: Zone, view: View) -> Iterator[bytes]:
     """Return the zone's records as of now, its SOA record first and last."""
-    owners = [owners[0] for owners in zone.owners.values()]
+    owners = list(zone.each_owner())
     (soa,) = encode_choices(ASKED_NAME, zone.soa())
     (ns,) = encode_choices(ASKED_NAME, zone.name_servers())
 
@@ -94,19 +94,19 @@ def _records(zones: Zones, zone: Zone, view: View) -> Iterator[bytes]:
         if NAME_SERVER + zone.name not in zone.owners:
             for glue in filter(None, (zones.glue(RdataType.A), zones.glue(RdataType.AAAA))):
                 yield from (choice.record for choice in encode_choices(NAME_SERVER + ASKED_NAME, glue))
-        for owner in owners:
-            name = owner.name[: -len(zone.name)] + ASKED_NAME
-            for records_of_type in _sets_of(zones, owner, view):
-                yield from (choice.record for choice in encode_choices(name, records_of_type))
+        for name, owner in owners:
+            short = name[: -len(zone.name)] + ASKED_NAME
+            for records_of_type in _sets_of(zones, name, owner, view):
+                yield from (choice.record for choice in encode_choices(short, records_of_type))
         yield soa.record
 
     return records()
 
 
-def _sets_of(zones: Zones, owner: Owner, view: View) -> Iterator[RecordSet]:
+def _sets_of(zones: Zones, name: bytes, owner: Owner, view: View) -> Iterator[RecordSet]:
     """Yield what a name has of each type, all that may be answered of it."""
     for record_type, _ in offered(owner):
-        records = record_set(owner, RdataType[record_type], multivalue=None)
+        records = record_set(name, owner, RdataType[record_type], multivalue=None)
         whole = None if records is None else _without_aliases(zones, view, records)
         if whole is None:
             continue

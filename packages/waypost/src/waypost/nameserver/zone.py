@@ -1,5 +1,6 @@
 """One zone: the names in it, who publishes them, and the zone's own records. Source: RFC 1035 section 3.3.13."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -25,7 +26,7 @@ class Zone:
     namespace: Namespace
     name: bytes  # wire form, lower case
     serial: int  # 0..2**32-1: revision of the last change to the zone
-    owners: dict[bytes, tuple[Owner, ...]] = field(default_factory=dict)  # of each name the first answers
+    owners: dict[bytes, Owner | tuple[Owner, ...]] = field(default_factory=dict)  # a tuple only where there are several
     below: dict[bytes, int] = field(default_factory=dict)  # name inside the zone → how many owners are under it
 
     @property
@@ -48,25 +49,44 @@ class Zone:
         record = Record(NAME_SERVER + self.name)
         return RecordSet(rtype=RdataType.NS, ttl_s=NS_TTL_S, records=(record,), drawn=1)
 
-    def put(self, owner: Owner) -> None:
+    def owner_of(self, name: bytes) -> Owner | None:
+        """Return who answers for a name; None: nobody publishes it."""
+        owners = self._owners_of(name)
+        return owners[0] if owners else None
+
+    def each_owner(self) -> Iterator[tuple[bytes, Owner]]:
+        """Yield every name that is published, with who answers for it."""
+        for name, owners in self.owners.items():
+            yield name, owners[0] if isinstance(owners, tuple) else owners
+
+    def put(self, name: bytes, owner: Owner) -> None:
         """Publish an owner, in the place of what it published at this name before."""
-        present = self.owners.get(owner.name, ())
+        present = self._owners_of(name)
         others = [other for other in present if other.place != owner.place]
-        self.owners[owner.name] = (owner,) if not others else tuple(sorted([*others, owner], key=lambda one: one.rank))
+        self._keep(name, sorted([*others, owner], key=lambda one: one.rank) if others else [owner])
         if len(others) == len(present):
-            self._count(owner.name, +1)
+            self._count(name, +1)
 
     def drop(self, name: bytes, place: tuple[str, str | None]) -> None:
         """Withdraw what a service or instance publishes at a name, if it does."""
-        present = self.owners.get(name, ())
-        others = tuple(other for other in present if other.place != place)
+        present = self._owners_of(name)
+        others = [other for other in present if other.place != place]
         if len(others) == len(present):
             return
-        if others:
-            self.owners[name] = others
+        self._keep(name, others)
+        self._count(name, -1)
+
+    def _owners_of(self, name: bytes) -> tuple[Owner, ...]:
+        owners = self.owners.get(name, ())
+        return owners if isinstance(owners, tuple) else (owners,)
+
+    def _keep(self, name: bytes, owners: list[Owner]) -> None:
+        if len(owners) > 1:
+            self.owners[name] = tuple(owners)
+        elif owners:
+            (self.owners[name],) = owners
         else:
             del self.owners[name]
-        self._count(name, -1)
 
     def _count(self, name: bytes, delta: int) -> None:
         """Note at each name between this one and the zone's that there is more, or less, below it."""

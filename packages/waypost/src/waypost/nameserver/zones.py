@@ -30,9 +30,10 @@ from waypost.catalog.changes import (
 from waypost.catalog.model import Instance, Namespace, RecordType, Service
 from waypost.catalog.selection import select_answerable
 from waypost.nameserver.clients import View
-from waypost.nameserver.holdings import Holding, slim_instance, slim_service
+from waypost.nameserver.held import HeldInstance, HeldService
+from waypost.nameserver.holdings import Holding
 from waypost.nameserver.names import InvalidName, encode_name, suffixes
-from waypost.nameserver.records import MULTIVALUE_LIMIT, Owner, Record, RecordSet, record_set
+from waypost.nameserver.records import MULTIVALUE_LIMIT, Named, Record, RecordSet, Target, record_set
 from waypost.nameserver.zone import NAME_SERVER, NS_TTL_S, Zone
 
 __all__ = ["Found", "NoData", "NoName", "Outcome", "Outside", "Zones"]
@@ -115,14 +116,14 @@ class Zones:
             zones._add_zone(namespace)
         for service, _ in services:
             zones._hold(service)
-        registered: dict[str, list[Instance]] = {}
+        registered: dict[str, list[HeldInstance]] = {}
         for instance in instances:
             holding = zones._holdings[instance.service_id]
             if holding is not None:
-                registered.setdefault(holding.service.id, []).append(slim_instance(instance, holding.service))
+                registered.setdefault(holding.service.id, []).append(HeldInstance.of(instance, holding.service))
         for holding in filter(None, zones._holdings.values()):
             holding.fill(registered.pop(holding.service.id, ()))
-            zones._publish(holding, [instance.id for instance in holding.instances])
+            zones._publish(holding, None)
         return zones
 
     @property
@@ -182,17 +183,17 @@ class Zones:
             return Outside()
         if name == zone.name:
             return _apex(zone, rtype)
-        owners = zone.owners.get(name)
-        if owners is None:
+        owner = zone.owner_of(name)
+        if owner is None:
             is_ours = name == NAME_SERVER + zone.name
             glue = self.glue(rtype) if is_ours else None
             if glue is not None:
                 return Found(glue, zone)
             return NoData(zone, zone.negative_ttl_s) if is_ours or name in zone.below else NoName(zone)
-        records = record_set(owners[0], rtype, multivalue=self._multivalue)
+        records = record_set(name, owner, rtype, multivalue=self._multivalue)
         if records is not None:
             return Found(records, zone)
-        empty = not owners[0].instances
+        empty = not owner.instances
         return NoData(zone, min(zone.negative_ttl_s, EMPTY_SERVICE_TTL_S) if empty else zone.negative_ttl_s)
 
     def glue(self, rtype: int) -> RecordSet | None:
@@ -269,8 +270,8 @@ class Zones:
 
     def _hold(self, service: Service) -> Holding | None:
         """Keep a service, if DNS knows it."""
-        zone, _ = self._place_of(service)
-        holding = None if zone is None else Holding(slim_service(service))
+        held = self._held(service)
+        holding = None if held is None else Holding(held)
         self._holdings[service.id] = holding
         return holding
 
@@ -278,27 +279,24 @@ class Zones:
         holding = self._holdings[service.id]
         if holding is None:
             return []
-        holding.service = slim_service(service)
+        held = self._held(service)
+        assert held is not None, "neither the name of a service nor the types of its records change"
+        holding.service = held
         return self._publish_anew(holding)
 
     def _publish_anew(self, holding: Holding) -> list[bytes]:
         """Publish a service with all its instances; return its names."""
-        zone, _ = self._place_of(holding.service)
-        if zone is not None:
-            self._touch(zone)
-        return self._publish(holding, [instance.id for instance in holding.instances])
+        self._touch(self._zone_of[holding.service.namespace_id])
+        return self._publish(holding, None)
 
     def _change(self, service_id: str, instance_id: str, change: Callable[[Holding], None]) -> list[bytes]:
         holding = self._holdings[service_id]
         if holding is None:
             return []
         change(holding)
-        zone, name = self._place_of(holding.service)
-        if zone is None:
-            return []
-        self._touch(zone)
+        self._touch(self._zone_of[holding.service.namespace_id])
         self._unsettled.setdefault(service_id, set()).add(instance_id)
-        return [name, *_targets(name, holding.service, (instance_id,)).values()]
+        return [holding.service.name, *_targets(holding.service, (instance_id,)).values()]
 
     def _settle(self) -> None:
         """Publish what instances have changed, before anybody asks: once, however many changes have come.
@@ -313,59 +311,66 @@ class Zones:
             assert holding is not None
             self._publish(holding, instance_ids)
 
-    def _publish(self, holding: Holding, instance_ids: Iterable[str]) -> list[bytes]:
-        """Bring a service's own name, and the targets of these instances, up to date; return these names."""
-        service = holding.service
-        zone, name = self._place_of(service)
-        if zone is None:
-            return []
-        answerable = select_answerable(holding.instances, fail_open=service.fails_open).instances
-        if answerable == holding.instances:
-            answerable = holding.instances  # one tuple suffices
+    def _publish(self, holding: Holding, instance_ids: Iterable[str] | None) -> list[bytes]:
+        """Bring a service's own name, and the targets of these instances, up to date; return these names.
+
+        :param instance_ids: None: of all instances.
+        """
+        service, instances = holding.service, holding.instances
+        zone, name = self._zone_of[service.namespace_id], service.name
+        answerable = select_answerable(instances, fail_open=service.fails_open).instances
+        if answerable == instances:
+            answerable = instances  # one tuple suffices
         if answerable or self._relax_nodata:
-            zone.put(Owner(name=name, service=service, instance_id=None, instances=answerable))
+            zone.put(name, Named(service, answerable))
         else:
             zone.drop(name, (service.id, None))
-        targets = _targets(name, service, instance_ids)
-        present = {instance.id: instance for instance in holding.instances} if targets else {}
+        if not _has_targets(service):
+            return [name]
+        present = {instance.id: instance for instance in instances}
+        targets = _targets(service, present if instance_ids is None else instance_ids)
         for instance_id, target in targets.items():
             _publish_target(zone, target, service, instance_id, present.get(instance_id))
         return [name, *targets.values()]
 
-    def _withdraw(self, service: Service) -> list[bytes]:
+    def _withdraw(self, service: HeldService) -> list[bytes]:
         """Take away the name of a service, which has no instances left; return it."""
-        zone, name = self._place_of(service)
-        if zone is None:
-            return []
+        zone = self._zone_of[service.namespace_id]
         self._touch(zone)
-        zone.drop(name, (service.id, None))
-        return [name]
+        zone.drop(service.name, (service.id, None))
+        return [service.name]
 
-    def _place_of(self, service: Service) -> tuple[Zone | None, bytes]:
-        """Return the zone of a service and its name there; no zone if DNS does not know it."""
+    def _held(self, service: Service) -> HeldService | None:
+        """Return what is kept of a service; None if DNS does not know it."""
         zone = self._zone_of.get(service.namespace_id)
         if zone is None or not service.records:
-            return None, b""
+            return None
         try:
-            return zone, encode_name(service.name, zone.name).lower()
+            return HeldService.of(service, encode_name(service.name, zone.name).lower())
         except InvalidName:
-            return None, b""  # the rules refuse such a name
+            return None  # the rules refuse such a name
 
 
-def _targets(name: bytes, service: Service, instance_ids: Iterable[str]) -> dict[str, bytes]:
+def _has_targets(service: HeldService) -> bool:
+    return any(record.type is RecordType.SRV for record in service.records)
+
+
+def _targets(service: HeldService, instance_ids: Iterable[str]) -> dict[str, bytes]:
     """Return the targets of these instances, if the service has SRV records; ids that differ by case share one."""
     targets: dict[str, bytes] = {}
-    if any(record.type is RecordType.SRV for record in service.records):
+    if _has_targets(service):
         for instance_id in instance_ids:
             with suppress(InvalidName):  # the rules refuse such an id for SRV
-                targets[instance_id] = encode_name(instance_id, name).lower()
+                targets[instance_id] = encode_name(instance_id, service.name).lower()
     return targets
 
 
-def _publish_target(zone: Zone, target: bytes, service: Service, instance_id: str, instance: Instance | None) -> None:
+def _publish_target(
+    zone: Zone, target: bytes, service: HeldService, instance_id: str, instance: HeldInstance | None
+) -> None:
     alone = select_answerable([] if instance is None else [instance], fail_open=service.fails_open).instances
     if alone:
-        zone.put(Owner(name=target, service=service, instance_id=instance_id, instances=alone))
+        zone.put(target, Target(service, alone[0]))
     else:
         zone.drop(target, (service.id, instance_id))
 
