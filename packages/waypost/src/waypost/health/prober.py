@@ -25,6 +25,8 @@ async def serve_prober(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     try:
         while line := await reader.readline():
             prober.obey(decode_order(line))
+    except ConnectionError:
+        pass  # closed as well, before it had read all that it was told
     finally:
         prober.close()
 
