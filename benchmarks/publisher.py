@@ -2,7 +2,8 @@
 
 ``deliver``: deliveries per second to a local receiver, beside procrastinate and Celery doing the same call where
 ``make bench-peers`` has installed them. ``accept``: messages taken over HTTP. ``late``: from due to the receiver, at
-100 and 500 messages per second, with ``--pending`` others waiting for next year. Files as ``make bench`` writes them.
+100 and 500 messages per second. Each is measured again with ``--pending`` others waiting for next year. Files as
+``make bench`` writes them.
 """
 
 import argparse
@@ -37,8 +38,8 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no row {', '.join(unknown)}; rows are {', '.join(ROWS)}")
     measures: Mapping[str, Callable[[Path], Row]] = {
-        "deliver": partial(deliver_row, rounds=options.rounds, jobs=options.jobs),
-        "accept": partial(accept_row, rounds=options.rounds, messages=options.jobs),
+        "deliver": partial(deliver_row, rounds=options.rounds, jobs=options.jobs, pending=options.pending),
+        "accept": partial(accept_row, rounds=options.rounds, messages=options.jobs, pending=options.pending),
         "late": partial(late_row, rounds=options.rounds, seconds=options.seconds, pending=options.pending),
     }
     console = Console(width=140)

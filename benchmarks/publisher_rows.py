@@ -20,7 +20,7 @@ import aiohttp
 
 from benchmarks.publisher_parts import Postgres, Receiver, Services, add_pending, postgres, receiving
 from benchmarks.publisher_peers import celery, procrastinate
-from benchmarks.rounds import Figures, Row
+from benchmarks.rounds import Row
 from benchmarks.servers import Absent, Server
 
 __all__ = ["accept_row", "deliver_row", "late_row", "publisher_rows"]
@@ -28,34 +28,53 @@ __all__ = ["accept_row", "deliver_row", "late_row", "publisher_rows"]
 BATCH: Final = 100
 CONNECTIONS: Final = 8
 WORKERS: Final = 2
-RATES: Final = {"postgresql": (100, 500), "sqlite": (100,)}  # messages per second, by database
+DATABASES: Final = ("postgresql", "sqlite")
+RATES: Final = (100, 500)  # messages per second
 COUNTED_FROM: Final = 0.25  # of the jobs: before it, processes are starting
 NEXT_YEAR: Final = timedelta(days=365)
 LEAD_S: Final = 3.0  # before the first message is due, beside the time that handing in takes
+
+
+class TooBusy(Exception):
+    """Messages fell due before all of them had been handed in: the machine is too busy to measure lateness."""
+
+    def __init__(self, behind_s: float) -> None:
+        super().__init__(behind_s)
+        self.behind_s = behind_s
+
+    def __str__(self) -> str:
+        return f"the last message was handed in {self.behind_s:.1f} s after the first was due"
+
 
 Jobs = Callable[[ExitStack, Path, Receiver], Awaitable[Server]]
 
 
 def publisher_rows(folder: Path, *, rounds: int, seconds: float, pending: int = 0) -> list[Row]:
-    """Measure every row; ``pending`` messages wait for next year in one half of the lateness figures."""
+    """Measure every row; ``pending`` messages wait for next year in one half of our own figures."""
     jobs = int(1000 * seconds)
     return [
-        deliver_row(_made(folder / "deliver"), rounds=rounds, jobs=jobs),
-        accept_row(_made(folder / "accept"), rounds=rounds, messages=jobs),
+        deliver_row(_made(folder / "deliver"), rounds=rounds, jobs=jobs, pending=pending),
+        accept_row(_made(folder / "accept"), rounds=rounds, messages=jobs, pending=pending),
         late_row(_made(folder / "late"), rounds=rounds, seconds=seconds, pending=pending),
     ]
 
 
-def deliver_row(folder: Path, *, rounds: int, jobs: int) -> Row:
+def deliver_row(folder: Path, *, rounds: int, jobs: int, pending: int = 0) -> Row:
     """Measure deliveries per second of two workers, and the processor time of each with its queue.
 
-    Jobs wait when the workers start; what happens until a quarter is done is not counted.
+    Jobs wait when the workers start; what happens until a quarter is done is not counted. ``pending`` others wait for
+    next year in one half of our own figures.
     """
     columns = ("rate", "cpu_us", "twice")
     row = Row("publisher-deliver", f"{jobs} jobs that wait, one HTTP call each, {WORKERS} workers", columns)
     with postgres(_made(folder / "postgres")) as server:
         contenders: dict[str, Jobs] = {
-            "omnichannel": partial(_ours, server=server, jobs=jobs),
+            f"omnichannel, {kind}{_beside(waiting)}": partial(
+                _ours, kind=kind, server=server, jobs=jobs, pending=waiting
+            )
+            for waiting, kind in itertools.product(sorted({0, pending}), DATABASES)
+        }
+        contenders |= {
             "procrastinate": partial(procrastinate, server=server, jobs=jobs, workers=WORKERS),
             "celery on redis": partial(celery, jobs=jobs, workers=WORKERS),
         }
@@ -68,22 +87,25 @@ def deliver_row(folder: Path, *, rounds: int, jobs: int) -> Row:
                     if str(absent) not in row.absent:
                         row.absent.append(str(absent))
                 else:
-                    row.rounds.setdefault(name, []).append(Figures(figures))
+                    row.add(name, figures)
     row.notes.append("cpu_us is processor time of workers and queue for each delivery, without receiver and api")
     return row
 
 
-async def _ours(stack: ExitStack, folder: Path, receiver: Receiver, *, server: Postgres, jobs: int) -> Server:
-    database = server.new_database()
+async def _ours(
+    stack: ExitStack, folder: Path, receiver: Receiver, *, kind: str, server: Postgres, jobs: int, pending: int
+) -> Server:
+    database = _new_database(kind, server, folder)
     handing = Services(database, folder)
     stack.callback(handing.close)
     (api,) = handing.start("api")
+    await asyncio.to_thread(partial(add_pending, database, pending, due_ms=_next_year_ms()))
     await hand_in(api, receiver.url, [f"{number}" for number in range(jobs)])
     handing.close()
     services = Services(database, folder)
     stack.callback(services.close)
     await asyncio.to_thread(services.start, *["worker"] * WORKERS)
-    return services.server(server.process)
+    return services.server(*[server.process] * (kind == "postgresql"))
 
 
 async def _deliver(folder: Path, work: Jobs, *, jobs: int) -> Mapping[str, float]:
@@ -104,28 +126,30 @@ async def _deliver(folder: Path, work: Jobs, *, jobs: int) -> Mapping[str, float
     }
 
 
-def accept_row(folder: Path, *, rounds: int, messages: int) -> Row:
+def accept_row(folder: Path, *, rounds: int, messages: int, pending: int = 0) -> Row:
     """Measure messages accepted over HTTP, each answered when it is committed: single and in batches."""
     columns = ("rate", "cpu_us")
     row = Row("publisher-accept", f"{messages} messages on {CONNECTIONS} connections, batches of {BATCH}", columns)
     with postgres(_made(folder / "postgres")) as server:
-        for turn, kind in itertools.product(range(rounds), RATES):
-            place = _made(folder / f"{kind}-{turn}")
-            database = _new_database(kind, server, place)
-            services = Services(database, place)
+        for waiting, turn, kind in itertools.product(sorted({0, pending}), range(rounds), DATABASES):
+            place = _made(folder / f"{kind}-{waiting}-{turn}")
+            services = Services(_new_database(kind, server, place), place)
             with ExitStack() as stack:
                 stack.callback(services.close)
                 (api,) = services.start("api")
+                add_pending(services.database, waiting, due_ms=_next_year_ms())
                 known = services.server(*[server.process] * (kind == "postgresql"))
                 for size, some in ((1, max(1, messages // 5)), (BATCH, messages)):
-                    names, before = [f"{number}" for number in range(some)], known.cpu_s()
-                    due = [datetime.now(UTC) + NEXT_YEAR] * some
-                    took = asyncio.run(hand_in(api, "http://127.0.0.1:10/", names, due=due, size=size))
-                    cost = 1e6 * (known.cpu_s() - before) / some
-                    name = f"{kind}, {'batches' if size > 1 else 'single'}"
-                    figures = Figures({"answered": some, "rate": some / took, "cpu_us": cost})
-                    row.rounds.setdefault(name, []).append(figures)
+                    name = f"{kind}, {'batches' if size > 1 else 'single'}{_beside(waiting)}"
+                    row.add(name, _accept(api, known, messages=some, size=size))
     return row
+
+
+def _accept(api: str, server: Server, *, messages: int, size: int) -> Mapping[str, float]:
+    names, before = [f"{number}" for number in range(messages)], server.cpu_s()
+    due = [datetime.now(UTC) + NEXT_YEAR] * messages
+    took = asyncio.run(hand_in(api, "http://127.0.0.1:10/", names, due=due, size=size))
+    return {"answered": messages, "rate": messages / took, "cpu_us": 1e6 * (server.cpu_s() - before) / messages}
 
 
 def late_row(folder: Path, *, rounds: int, seconds: float, pending: int = 0) -> Row:
@@ -133,19 +157,21 @@ def late_row(folder: Path, *, rounds: int, seconds: float, pending: int = 0) -> 
     columns = ("rate", "p50_ms", "p99_ms", "most_ms", "cpu_us")
     row = Row("publisher-late", f"from due to the receiver, {WORKERS} workers, for {seconds:g} s", columns)
     with postgres(_made(folder / "postgres")) as server:
-        for waiting, kind in itertools.product(sorted({0, pending}), RATES):
+        for waiting, kind in itertools.product(sorted({0, pending}), DATABASES):
             place = _made(folder / f"{kind}-{waiting}")
             services = Services(_new_database(kind, server, place), place)
             with ExitStack() as stack:
                 stack.callback(services.close)
                 (api,) = services.start("api")
-                add_pending(services.database, waiting, due_ms=int((datetime.now(UTC) + NEXT_YEAR).timestamp() * 1000))
+                add_pending(services.database, waiting, due_ms=_next_year_ms())
                 services.start("scheduler", *["worker"] * WORKERS)
                 known = services.server(*[server.process] * (kind == "postgresql"))
-                for _, rate in itertools.product(range(rounds), RATES[kind]):
-                    name = f"{kind}, {rate}/s" + (f", {waiting:,} pending" if waiting else "")
-                    figures = Figures(asyncio.run(_late(api, known, rate=rate, seconds=seconds)))
-                    row.rounds.setdefault(name, []).append(figures)
+                for _, rate in itertools.product(range(rounds), RATES):
+                    name = f"{kind}, {rate}/s{_beside(waiting)}"
+                    try:
+                        row.add(name, asyncio.run(_late(api, known, rate=rate, seconds=seconds)))
+                    except TooBusy as busy:
+                        row.notes.append(f"{name}: one round is left out, for {busy}")
     row.notes.append("messages are handed in before the first is due; cpu_us is of all services and the database")
     return row
 
@@ -158,7 +184,7 @@ async def _late(api: str, server: Server, *, rate: int, seconds: float) -> Mappi
         await hand_in(api, receiver.url, [f"{number}" for number in range(count)], due=due)
         before, behind = server.cpu_s(), (datetime.now(UTC) - begin).total_seconds()
         if behind > 0:
-            raise RuntimeError(f"handing in took {behind:.1f} s too long: the machine is too busy to measure lateness")
+            raise TooBusy(behind)
         await receiver.until(count)
         spent = server.cpu_s() - before
     late = [1000 * (receiver.came[f"{number}"] - each.timestamp()) for number, each in enumerate(due)]
@@ -201,6 +227,14 @@ async def hand_in(
 def _message(url: str, name: str, due: datetime | None) -> dict[str, Any]:
     when = {} if due is None else {"send_at": due.isoformat()}
     return {"subject": name, "body": "We are live.", "recipients": [{"channel": "webhook", "address": url}], **when}
+
+
+def _beside(pending: int) -> str:
+    return f", {pending:,} pending" if pending else ""
+
+
+def _next_year_ms() -> int:
+    return int((datetime.now(UTC) + NEXT_YEAR).timestamp() * 1000)
 
 
 def _new_database(kind: str, server: Postgres, folder: Path) -> str:

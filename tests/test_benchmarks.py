@@ -119,10 +119,18 @@ def test_a_chunked_answer_is_whole_when_its_last_chunk_has_come() -> None:
     assert counted["failed"] == 0
 
 
-def measured(folder: Path, *options: str, timeout_s: float = TINY_S) -> tuple[str, dict[str, dict[str, Any]]]:
+def measured(
+    folder: Path,
+    *options: str,
+    timeout_s: float = TINY_S,
+    environment: dict[str, str] | None = None,
+    cwd: Path = CHECKOUT,
+) -> tuple[str, dict[str, dict[str, Any]]]:
     """Run rows for a moment; return what was printed, and what was written by its name."""
     command = [sys.executable, "-m", "benchmarks", "--rounds", "1", "--seconds", "0.2", "--results", str(folder)]
-    done = subprocess.run([*command, *options], cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout_s)
+    done = subprocess.run(
+        [*command, *options], cwd=cwd, capture_output=True, text=True, timeout=timeout_s, env=environment
+    )
     assert done.returncode == 0, done.stderr
     for drawn in folder.glob("*.svg"):
         ET.parse(drawn)
@@ -188,6 +196,20 @@ def test_look_ups_are_measured_side_by_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(TINY_S + 10)
+def test_peers_that_are_absent_are_named_with_the_line_that_installs_them(tmp_path: Path) -> None:
+    nowhere = {**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(CHECKOUT)}
+    printed, rows = measured(tmp_path / "results", "discover", environment=nowhere, cwd=tmp_path)
+    named = {
+        "moto_server is absent; make bench-peers",
+        "etcd is absent; apt-get install etcd-server",
+        "consul is absent; put HashiCorp's consul on the PATH",
+    }
+    assert set(rows["discover-most"]["absent"]) == named
+    assert all(each in printed for each in named)
+    assert rows["discover-most"]["contenders"].keys() == {"waypost", "bare ASGI echo of Waypost's body"}
+
+
+@pytest.mark.timeout(TINY_S + 10)
 def test_registrations_are_measured_side_by_side(tmp_path: Path) -> None:
     printed, rows = measured(tmp_path, "register", "visible")
     assert set(rows) == {"register-most", "register-fixed", "register-batch", "visible"}
@@ -243,11 +265,13 @@ def test_the_publisher_is_measured_side_by_side(tmp_path: Path) -> None:
         tmp_path, "publisher", "publisher-growth", "--sizes", "30", "--seconds", "1", timeout_s=580
     )
     assert set(rows) >= {"publisher-deliver", "publisher-accept", "publisher-late", "growth-deliver-cpu"}
-    assert figures(rows["publisher-deliver"], "omnichannel")["rate"] > 0
     peers = ("procrastinate", "procrastinate"), ("celery on redis", "celery")
     assert_there_or_named(rows["publisher-deliver"], printed, *peers)
     for kind in ("postgresql", "sqlite"):
         assert figures(rows["publisher-accept"], f"{kind}, batches")["rate"] > 0
+        assert figures(rows["publisher-deliver"], f"omnichannel, {kind}")["rate"] > 0
+        assert figures(rows["publisher-deliver"], f"omnichannel, {kind}, 30 pending")["rate"] > 0
+        assert figures(rows["publisher-accept"], f"{kind}, single, 30 pending")["rate"] > 0
         assert figures(rows["publisher-late"], f"{kind}, 100/s")["p99_ms"] > 0
         assert figures(rows["publisher-late"], f"{kind}, 100/s, 30 pending")["p99_ms"] > 0
         assert rows["growth-deliver-cpu"]["points"][f"omnichannel, {kind}"]["30"]
