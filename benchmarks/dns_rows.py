@@ -18,7 +18,7 @@ import msgspec
 
 from benchmarks.dns_load import SRV, A, DnsLoad, DnsResult
 from benchmarks.fed_nameserver import fed_nameserver
-from benchmarks.nameservers import PEERS, Zone
+from benchmarks.nameservers import PEERS, Zone, ask_each_once
 from benchmarks.rounds import Contender, Effort, Figures, Row, run_rounds
 from benchmarks.servers import GENERATOR_CORE, Absent, Server, find, made, on_core, python
 from benchmarks.waypost_parts import NAMESPACE
@@ -78,6 +78,7 @@ def _serving(folder: Path, effort: Effort, kind: int, instances: int) -> Iterato
                 served.absent.append(str(absent))
                 continue
             served.started_s[each] = time.monotonic() - began
+            ask_each_once(served.servers[each].port, served.zone)
         yield served
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from benchmarks.dns_load import A, query
+from benchmarks.nameservers import Zone, ask_each_once
 
 CHECKOUT = Path(__file__).parents[1]
 TINY_S = 170  # that a row may take on a busy machine: a few seconds otherwise
@@ -109,6 +111,24 @@ def test_dns_answers_losses_and_errors_are_told_apart(answered_of: int, flags: i
     assert counted["sent"] == 100
     failed = 100 / answered_of if flags & 15 else 0
     assert (counted["answered"], counted["failed"]) == (100 / answered_of - failed, failed)
+
+
+def test_each_name_is_asked_for_once_before_it_is_measured() -> None:
+    zone, asked = Zone(150, A), []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def serve() -> None:
+            while len(asked) < zone.services:
+                wire, peer = server.recvfrom(512)
+                asked.append(wire[2:])
+                server.sendto(wire, peer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert ask_each_once(server.getsockname()[1], zone) == 150
+        thread.join()
+    assert asked == [query(number, A) for number in range(150)]
 
 
 def test_a_chunked_answer_is_whole_when_its_last_chunk_has_come() -> None:
