@@ -8,7 +8,8 @@ docs/pictures anew from the files of the last runs.
 
 import argparse
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import Final
@@ -29,15 +30,15 @@ from benchmarks.report import RESULTS, machine, print_curve, print_row, write_cu
 from benchmarks.rounds import Curve, Effort, Row
 from benchmarks.servers import off_the_servers_core
 
-Measure = Callable[[Path, Effort], Sequence[Row | Curve]]
+Measure = Callable[[Path, Effort], Iterable[Row | Curve]]
 
 
 def _pinned(measure: Measure) -> Measure:
     """Have the load generated off the servers' core."""
 
-    def rows(folder: Path, effort: Effort) -> Sequence[Row | Curve]:
+    def rows(folder: Path, effort: Effort) -> Iterator[Row | Curve]:
         with off_the_servers_core():
-            return measure(folder, effort)
+            yield from measure(folder, effort)
 
     return rows
 
@@ -111,8 +112,8 @@ def measure(console: Console, names: Sequence[str], effort: Effort, results: Pat
     with tempfile.TemporaryDirectory(prefix="waypost-bench-") as folder:
         Path(folder).chmod(0o755)  # PostgreSQL's own user has to get there
         for name in names:
-            found = ROWS[name](Path(folder) / name, effort)
-            for each in found:
+            began = time.monotonic()
+            for each in ROWS[name](Path(folder) / name, effort):
                 if isinstance(each, Row):
                     print_row(console, each)
                     path = write_row(each, results, rounds=effort.rounds, seconds=effort.seconds, about=about)
@@ -120,6 +121,7 @@ def measure(console: Console, names: Sequence[str], effort: Effort, results: Pat
                     print_curve(console, each)
                     path = write_curve(each, results, rounds=effort.rounds, seconds=effort.seconds, about=about)
                 console.print(f"  {_short(path)}", highlight=False)
+            console.print(f"{name} took {time.monotonic() - began:.0f} s", highlight=False)
 
 
 def _sizes(text: str) -> tuple[int, ...]:

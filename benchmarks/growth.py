@@ -8,6 +8,7 @@ import asyncio
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -33,9 +34,10 @@ MIB: Final = 2**20
 AXIS: Final = "registered instances"
 
 
-def growth(folder: Path, effort: Effort) -> list[Curve]:
-    """Measure every curve."""
-    return [*dns_growth(folder / "dns", effort), *registry_growth(folder / "registry", effort)]
+def growth(folder: Path, effort: Effort) -> Iterator[Curve]:
+    """Measure every curve: first those of the nameservers, then those of the registry."""
+    yield from dns_growth(folder / "dns", effort)
+    yield from registry_growth(folder / "registry", effort)
 
 
 def dns_growth(folder: Path, effort: Effort) -> list[Curve]:
@@ -93,7 +95,8 @@ def registry_growth(folder: Path, effort: Effort) -> list[Curve]:
 def _rows(registry: Registry, store: Store, effort: Effort) -> list[tuple[str, str, Row]]:
     """Measure one size; return the curve, the column and the row that holds it."""
     seen = Row("visible", "", ())
-    run_rounds(seen, [Contender("waypost", store.server, partial(visible, registry, store.services))], effort)
+    assert store.resolved is not None, "Waypost answers DNS"
+    run_rounds(seen, [Contender("waypost", store.server, partial(visible, registry.port, store.resolved))], effort)
     found = Row("discover", "", ())
     run_rounds(found, [Contender("waypost", store.server, discovering(registry.port, store.discover))], effort)
     told = Row("register", "", ())

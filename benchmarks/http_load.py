@@ -17,7 +17,7 @@ import uvloop
 
 from benchmarks.arithmetic import percentile
 
-__all__ = ["HttpLoad", "HttpResult"]
+__all__ = ["HttpLoad", "HttpResult", "is_whole"]
 
 COUNTER: Final = b"@N@"  # in a request: replaced by its number, in six digits
 
@@ -109,7 +109,7 @@ class _Connection(asyncio.Protocol):
         head, blank, body = self.buffer.partition(b"\r\n\r\n")
         if not blank:
             return
-        if not _is_whole(head.lower(), body):
+        if not is_whole(head.lower(), body):
             return
         self.buffer = b""
         if head[9:10] == b"2":
@@ -131,7 +131,7 @@ class _Connection(asyncio.Protocol):
             self.run.loop.create_task(connect(self.run))
 
 
-def _is_whole(head: bytes, body: bytes) -> bool:
+def is_whole(head: bytes, body: bytes) -> bool:
     """Tell whether a body has come to its end; no request is sent before, so what comes is of this answer alone."""
     if b"\r\ntransfer-encoding: chunked" in head:
         return body.endswith(b"0\r\n\r\n") and (len(body) == 5 or body[-7:-5] == b"\r\n")

@@ -1,9 +1,8 @@
 """The registry's API: finding ten instances, and registering them durably, one by one and by the hundred."""
 
-import json
 import socket
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,11 @@ from typing import Final
 import msgspec
 
 from benchmarks.arithmetic import percentile
-from benchmarks.dns_load import query
-from benchmarks.http_load import HttpLoad, HttpResult
+from benchmarks.http_load import HttpLoad, HttpResult, is_whole
 from benchmarks.rounds import Contender, Effort, Row, run_rounds
 from benchmarks.servers import Absent, made, python
-from benchmarks.stores import BATCH, DISCOVER, INSTANCES, STORES, Store, echo, waypost_store
-from benchmarks.waypost_parts import Registry, post
+from benchmarks.stores import BATCH, DISCOVER, INSTANCES, SERVICES, STORES, Resolved, Store, echo
+from benchmarks.waypost_parts import post
 
 __all__ = ["discover_rows", "discovering", "load_http", "register_rows", "registering", "visible", "visible_rows"]
 
@@ -37,7 +35,7 @@ def discover_rows(folder: Path, effort: Effort) -> list[Row]:
     most = Row("discover-most", f"{about}, as many as go", COLUMNS, drawn=("cpu_us", "rate"))
     fixed = Row("discover-fixed", f"{about}, {DISCOVER_RATE:,} a second", COLUMNS, drawn=("p99_ms",))
     with ExitStack() as stack:
-        stores = _stores(stack, folder, most, alone=effort.alone)
+        stores = _stores(stack, folder, most, only=_contenders(effort))
         asked = {name: (store.server, store.discover) for name, store in stores.items()}
         body = _answer_of(stores["waypost"].server.port)
         server = stack.enter_context(echo(body, made(folder / "echo")))
@@ -70,7 +68,7 @@ def register_rows(folder: Path, effort: Effort) -> list[Row]:
     about = f"registering {BATCH} instances a call, {BATCH_CONNECTIONS} connections; rate and cpu_us are of an instance"
     batch = Row("register-batch", about, columns, drawn=("cpu_us", "rate"))
     with ExitStack() as stack:
-        stores = _stores(stack, folder, most, alone=effort.alone)
+        stores = _stores(stack, folder, most, only=_contenders(effort))
         for row, rate in ((most, 0.0), (fixed, REGISTER_RATE)):
             singly = [Contender(name, store.server, registering(store, rate)) for name, store in stores.items()]
             run_rounds(row, singly, effort)
@@ -116,41 +114,49 @@ def visible_rows(folder: Path, effort: Effort) -> list[Row]:
         columns,
         drawn=("ack_p99_ms", "dns_p99_ms"),
     )
-    with Registry.running(made(folder / "waypost")) as registry:
-        store = waypost_store(registry)
-        run_rounds(row, [Contender("waypost", store.server, partial(visible, registry, store.services))], effort)
+    with ExitStack() as stack:
+        only = ("waypost",) if effort.alone else ("waypost", "consul")
+        stores = _stores(stack, folder, row, only=only)
+        contenders = [
+            Contender(name, store.server, partial(visible, store.server.port, store.resolved))
+            for name, store in stores.items()
+            if store.resolved is not None
+        ]
+        run_rounds(row, contenders, effort)
     row.notes.append("ack is from the call to its answer, dns from there to the answer that names the address")
     row.notes.append("wrong counts answers that came after the acknowledgement and did not name it")
     row.notes.append("etcd and moto_server answer no DNS: there is nothing to compare")
     return [row]
 
 
-def visible(registry: Registry, services: Sequence[str], seconds: float) -> Mapping[str, float]:
+def visible(port: int, resolved: Resolved, seconds: float) -> Mapping[str, float]:
     """Register addresses one by one, in services svc-0001 … by turns; ask DNS for each until it is there."""
     acknowledged, answered, wrong, number = [], [], 0, 0
     end = perf_counter() + seconds
     with (
-        socket.create_connection(("127.0.0.1", registry.port)) as api,
+        socket.create_connection(("127.0.0.1", port)) as api,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns,
     ):
-        dns.connect(("127.0.0.1", registry.dns_port))
+        dns.connect(("127.0.0.1", resolved.dns_port))
         dns.settimeout(5)
         while perf_counter() < end:
-            place = number % len(services)
+            service = 1 + number % SERVICES
             address = f"198.51.{number // 250 % 250}.{1 + number % 250}"
-            body = {"ServiceId": services[place], "InstanceId": "v", "Attributes": {"AWS_INSTANCE_IPV4": address}}
-            request = post("RegisterInstance", json.dumps(body), registry.port).encode()
+            request = resolved.register(service, address).encode()
             number += 1
             began = perf_counter()
             api.sendall(request)
             said = b""
-            while not said.endswith(b"}"):  # an object without objects in it
-                said += api.recv(65_536)
+            while not _is_whole(said):
+                part = api.recv(65_536)
+                if not part:
+                    raise RuntimeError(f"the server hung up after {said.decode()!r}")
+                said += part
             told = perf_counter()
             if said[9:12] != b"200":
                 raise RuntimeError(said.decode())
             while True:
-                dns.send((number & 0xFFFF).to_bytes(2, "big") + query(place + 1))
+                dns.send((number & 0xFFFF).to_bytes(2, "big") + resolved.question(service))
                 if socket.inet_aton(address) in dns.recv(4096):
                     break
                 wrong += 1
@@ -167,6 +173,11 @@ def visible(registry: Registry, services: Sequence[str], seconds: float) -> Mapp
     }
 
 
+def _is_whole(said: bytes) -> bool:
+    head, blank, body = said.partition(b"\r\n\r\n")
+    return bool(blank) and is_whole(head.lower(), body)
+
+
 def load_http(load: HttpLoad) -> dict[str, float]:
     """Run the generator, and return what came back by column."""
     result = msgspec.json.decode(python("benchmarks.http_load", msgspec.json.encode(load)), type=HttpResult)
@@ -179,11 +190,15 @@ def load_http(load: HttpLoad) -> dict[str, float]:
     }
 
 
-def _stores(stack: ExitStack, folder: Path, row: Row, *, alone: bool) -> dict[str, Store]:
-    """Start every store that is installed, and name the others in the row."""
+def _contenders(effort: Effort) -> Collection[str]:
+    return ("waypost",) if effort.alone else STORES
+
+
+def _stores(stack: ExitStack, folder: Path, row: Row, *, only: Collection[str]) -> dict[str, Store]:
+    """Start those stores that are installed, and name the others in the row."""
     running = {}
     for name, serve in STORES.items():
-        if alone and name != "waypost":
+        if name not in only:
             continue
         try:
             running[name] = stack.enter_context(serve(made(folder / name)))

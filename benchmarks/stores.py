@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.dns_load import query
 from benchmarks.servers import Server, find, free_port, started, wait_for_port
 from benchmarks.waypost_parts import NAMESPACE, Registry, fill, post, service_name
 
-__all__ = ["BATCH", "DISCOVER", "INSTANCES", "STORES", "Store", "echo", "http", "waypost_store"]
+__all__ = ["BATCH", "DISCOVER", "INSTANCES", "SERVICES", "STORES", "Resolved", "Store", "echo", "http", "waypost_store"]
 
 INSTANCES: Final = tuple(f"192.0.2.{number}" for number in range(1, 11))
 SERVICES: Final = 20  # that are registered into, in turn
 BATCH: Final = 100  # instances
 ATTRIBUTES: Final = {"AWS_INSTANCE_IPV4": "192.0.2.7", "AWS_INSTANCE_PORT": "8080", "zone": "a"}
 DISCOVER: Final = json.dumps({"NamespaceName": NAMESPACE, "ServiceName": "svc-0000", "HealthStatus": "ALL"})
+OURS: Final = b"\5bench\4test"  # the zone of queries, and what Consul has in its place
+CONSULS: Final = b"\7service\6consul"
 START_S: Final = 30.0
 
 
@@ -34,7 +37,16 @@ class Store:
     register: list[str]  # one instance each, to be sent in turn
     batch: list[str]  # so many at once; none: it has no such call
     remark: str = ""
-    services: tuple[str, ...] = ()  # ids of svc-0001 …, which are registered into
+    resolved: "Resolved | None" = None  # None: it answers no DNS
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """How a store that answers DNS is told of an address in one of the services, and asked for it."""
+
+    dns_port: int
+    register: Callable[[int, str], str]  # of the number of a service and an address: the request
+    question: Callable[[int], bytes]  # of the number of a service: a query without its id
 
 
 def http(port: int, path: str, body: str, *, method: str = "POST", kind: str = "application/json") -> str:
@@ -61,12 +73,18 @@ def waypost_store(registry: Registry) -> Store:
     names = [service_name(number) for number in range(1, SERVICES + 1)]
     instances = [{"id": f"b-{number:03}", "attributes": ATTRIBUTES} for number in range(BATCH)]
     batches = [json.dumps({"namespace": NAMESPACE, "service": name, "instances": instances}) for name in names]
+
+    def told(number: int, address: str) -> str:
+        own = {"AWS_INSTANCE_IPV4": address}
+        body = {"ServiceId": services[number], "InstanceId": "v", "Attributes": own}
+        return post("RegisterInstance", json.dumps(body), registry.port)
+
     return Store(
         server=Server((registry.registry, registry.nameserver), registry.port),
         discover=post("DiscoverInstances", DISCOVER, registry.port),
         register=_registering(registry.port, services[1:]),
         batch=[http(registry.port, "/batch", body) for body in batches],
-        services=tuple(services[1:]),
+        resolved=Resolved(registry.dns_port, told, query),
     )
 
 
@@ -121,9 +139,10 @@ def _etcd(folder: Path) -> Iterator[Store]:
 @contextmanager
 def _consul(folder: Path) -> Iterator[Store]:
     """Run a Consul server of one, durable as it comes."""
-    program, port = find("consul", "put HashiCorp's consul on the PATH"), free_port()
+    program, port, dns_port = find("consul", "put HashiCorp's consul on the PATH"), free_port(), free_port()
     command = [program, "agent", "-server", "-bootstrap-expect=1", f"-data-dir={folder}/data", "-bind=127.0.0.1"]
-    command += [f"-http-port={port}", "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1", "-node=bench"]
+    command += [f"-http-port={port}", f"-dns-port={dns_port}", "-grpc-port=-1", "-grpc-tls-port=-1", "-node=bench"]
+    command += ["-log-level=warn", "-hcl=disable_update_check = true"]
     command += [f"-server-port={free_port()}", f"-serf-lan-port={free_port()}", "-serf-wan-port=-1"]
     own = f"http://127.0.0.1:{port}"
 
@@ -137,14 +156,24 @@ def _consul(folder: Path) -> Iterator[Store]:
         for address in INSTANCES:
             body = registered("svc-0000", f"i-{address}", address)
             _until(own + "/v1/catalog/register", lambda said: said.strip() == "true", body=body, method="PUT")
-        services = map(service_name, range(1, SERVICES + 1))
-        bodies = [json.dumps(registered(service, "t-@N@", "192.0.2.7")) for service in services]
+        names = [service_name(number) for number in range(1, SERVICES + 1)]
+        bodies = [json.dumps(registered(service, "t-@N@", "192.0.2.7")) for service in names]
+
+        def many(service: str) -> str:
+            each = [registered(service, f"{service}-{number:03}", "192.0.2.7") for number in range(BATCH)]
+            return json.dumps([{"Service": {"Verb": "set", **one}} for one in each])
+
+        def told(number: int, address: str) -> str:
+            body = json.dumps(registered(service_name(number), f"v-{number}", address))
+            return http(port, "/v1/catalog/register", body, method="PUT")
+
         yield Store(
             server=Server((process,), port),
             discover=http(port, "/v1/health/service/svc-0000", "", method="GET"),
             register=[http(port, "/v1/catalog/register", body, method="PUT") for body in bodies],
-            batch=[],
-            remark="Consul's transactions hold 64 operations at most, so it is not asked for 100",
+            batch=[http(port, "/v1/txn", many(service), method="PUT") for service in names],
+            remark="Consul is told by /v1/catalog/register, and asked by /v1/health/service",
+            resolved=Resolved(dns_port, told, lambda number: query(number).replace(OURS, CONSULS)),
         )
 
 
