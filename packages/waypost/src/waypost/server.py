@@ -51,6 +51,7 @@ LARGE_BODIES: Final = {"/batch": BATCH_BODY}
 KEEP_ALIVE_S: Final = 75
 CONNECTIONS: Final = 16_384  # fewer where the process may not open so many files
 OWN_DESCRIPTORS: Final = 128  # for the database, the nameservers that follow, and logs
+YOUNG_OBJECTS: Final = 20_000  # before the collector looks; by 700 it looks at thousands of clients over and over
 TRIM_EVERY_S: Final = 60.0
 TRIM_PAUSE_S: Final = 0.05  # between two pieces: writes come first
 
@@ -83,6 +84,7 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         catalog = await journal.load()
         gc.collect()
         gc.freeze()  # what is loaded stays: later collections need not look at it
+        gc.set_threshold(YOUNG_OBJECTS)
         chance = random.SystemRandom()
         feed = FeedServer(lambda: registry.catalog)
         latest = await journal.latest(KEPT)

@@ -6,6 +6,7 @@ here waits for a client: what one does not read in time is bounded, and then it 
 """
 
 import asyncio
+import itertools
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ WATCHES: Final = 2_048  # at a time, unless told otherwise
 UNREAD: Final = 1 << 20  # octets of earlier commits that may wait for one client when the next one comes
 PROGRESS_S: Final = 15.0  # seconds of silence after which a client is told how far the registry is
 PIECE: Final = 64 << 10  # octets that are written at a time, more or less
+BACKLOGS: Final = 64  # that are kept for the next client to come back; more would only be held for nobody
 
 
 class TooManyWatches(Exception):
@@ -62,6 +64,22 @@ class _Kept(msgspec.Struct, gc=False):
         if not self.event:
             self.event = _told(self.recorded, self.instance)
         return self.event
+
+
+class _Once:
+    """What many clients read, encoded piece by piece as the first one reads it, and for the others not again."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces, self._made = iter(pieces), list[bytes]()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number in itertools.count():
+            if number == len(self._made):
+                piece = next(self._pieces, None)
+                if piece is None:
+                    return
+                self._made.append(piece)
+            yield self._made[number]
 
 
 class Watch:
@@ -133,6 +151,8 @@ class Watches:
         self._kept: deque[_Kept] = deque()
         self._kept_of: defaultdict[str, deque[_Kept]] = defaultdict(deque)
         self._resumable_from = loaded.revision  # a client that knows this revision, or a later one, can resume
+        self._present: dict[str, _Once] = {}  # by service: as it stands, until the next change
+        self._backlogs: dict[tuple[str, int], _Once] = {}  # by service and the last revision that was heard of
         self._closed = False
         self.count = 0
         newest = list(latest)
@@ -165,6 +185,7 @@ class Watches:
 
     def publish(self, changes: Sequence[Recorded]) -> None:
         """Tell every watch what was committed."""
+        self._forget_encoded()
         events: defaultdict[str, list[bytes]] = defaultdict(list)
         catalog = self._catalog()
         touched: dict[str, int] = {}
@@ -190,6 +211,7 @@ class Watches:
         """End every watch: their clients come back, and are told that what lies between is gone."""
         self._kept.clear()
         self._kept_of.clear()
+        self._forget_encoded()
         self._resumable_from = self._catalog().revision
         self._end_all()
 
@@ -229,12 +251,32 @@ class Watches:
         """Return what a client must hear before the changes to come. The catalog stands still until it is returned."""
         revision = self._catalog().revision
         if after is None:
-            return _present(entry, namespace, revision)
+            return self._all_present(entry, namespace, revision)
         if self._resumable_from <= after <= revision:
-            missed = self._kept_of.get(entry.service.id, ())
-            return _joined(kept.told() for kept in missed if kept.recorded.revision > after)
+            return self._backlog(entry.service.id, after)
         known = b'{"revision":%d,"resumable_from":%d}' % (revision, self._resumable_from)
-        return [_event("gone", revision, known), *_present(entry, namespace, revision)]
+        return itertools.chain([_event("gone", revision, known)], self._all_present(entry, namespace, revision))
+
+    def _all_present(self, entry: ServiceEntry, namespace: str, revision: int) -> _Once:
+        present = self._present.get(entry.service.id)
+        if present is None:
+            present = self._present[entry.service.id] = _Once(_present(entry, namespace, revision))
+        return present
+
+    def _backlog(self, service_id: str, after: int) -> _Once:
+        backlog = self._backlogs.get((service_id, after))
+        if backlog is None:
+            newest_first = reversed(self._kept_of.get(service_id, ()))
+            missed = list(itertools.takewhile(lambda kept: kept.recorded.revision > after, newest_first))
+            backlog = _Once(_joined(kept.told() for kept in reversed(missed)))
+            if len(self._backlogs) >= BACKLOGS:
+                self._backlogs.clear()
+            self._backlogs[service_id, after] = backlog
+        return backlog
+
+    def _forget_encoded(self) -> None:
+        self._present.clear()
+        self._backlogs.clear()
 
 
 def at_text(at_ms: int) -> str:

@@ -1,11 +1,13 @@
 """uvicorn's HTTP protocol with the bounds that it lacks: a client that sends half a head holds nothing for long."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from waypost.apis.bodies import WHOLE
+from waypost.apis.event_stream import GONE
 from waypost.apis.joined_writes import JoinedWrites
 
 __all__ = ["BoundedHttpProtocol"]
@@ -35,6 +37,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
     _came = 0  # octets: of the piece in which the head began, whatever else was in it, and of those since
+    _when_gone: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]  # what it asks of one
@@ -44,6 +47,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_is_here()
         self._reads_again()
         super().connection_lost(exc)
+        if self._when_gone is not None:
+            self._when_gone()
+            self._when_gone = None
 
     def data_received(self, data: bytes) -> None:
         self._came = self._came + len(data) if self._in_head else len(data)
@@ -66,6 +72,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]  # for the application behind
+        self.scope[GONE] = self._call_when_gone  # type: ignore[typeddict-unknown-key]
         super().on_message_complete()
 
     def pause_writing(self) -> None:
@@ -76,6 +83,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._reads_again()
         super().resume_writing()
+
+    def _call_when_gone(self, call: Callable[[], None]) -> None:
+        if self.transport.is_closing():
+            call()
+        else:
+            self._when_gone = call
 
     def _reads_again(self) -> None:
         if self._stalled is not None:

@@ -25,6 +25,7 @@ from waypost.watches import Watches
 
 __all__ = ["build_app", "registry_routes"]
 
+DIRECT = ("/watch",)  # past middleware and router: thousands of clients may come back to it together
 LEASE = "/leases/{service_id}/{instance:path}"
 DRAIN = "/drains/{service_id}/{instance:path}"
 
@@ -69,10 +70,14 @@ def registry_routes(
 def build_app(cloudmap: CloudMapEndpoint, routes: list[BaseRoute]) -> ASGIApp:
     """Return the application: Cloud Map's API at ``POST /``, past every router, the rest by route."""
     others = Starlette(routes=routes)
+    direct = {each.path: each.endpoint for each in routes if isinstance(each, Route) and each.path in DIRECT}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/":
             await cloudmap(scope, receive, send)
+        elif scope["type"] == "http" and scope["method"] == "GET" and scope["path"] in direct:
+            response = await direct[scope["path"]](Request(scope, receive, send))
+            await response(scope, receive, send)
         else:
             await others(scope, receive, send)
 
