@@ -7,6 +7,7 @@ enumerations; rules between members are in :mod:`waypost.catalog.rules`. Pattern
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 from botocore.loaders import Loader
@@ -24,7 +25,8 @@ Check = Callable[[Any, str, Problems], Any]
 InputCheck = Callable[[Any], dict[str, Any]]
 
 
-def load_input_checks() -> dict[str, InputCheck]:
+@cache
+def load_input_checks() -> Mapping[str, InputCheck]:
     """Return, for each operation of the API, the function that checks its input.
 
     It returns the input without members that are null or unknown.
