@@ -29,9 +29,9 @@ class Cluster:
     binaries: Path
     directory: Path
 
-    def create_database(self, name: str) -> str:
-        """Create an empty database and return its URL."""
-        self._run("createdb", name)
+    def create_database(self, name: str, *, like: str = "template1") -> str:
+        """Create a database, empty unless it is to be like another one, and return its URL."""
+        self._run("createdb", "--template", like, name)
         return f"postgresql://postgres@/{name}?host={self.directory}"
 
     def drop_database(self, name: str) -> None:
@@ -94,15 +94,45 @@ def postgres_cluster() -> Iterator[Cluster]:
 _numbers = count(1)
 
 
+def _migrate(url: str) -> None:
+    async def migrate() -> None:
+        database = Database.open(url)
+        await database.migrate()
+        await database.close()
+
+    loop = asyncio.new_event_loop()  # asyncio.run would take away the loop that the tests' own runner has set
+    loop.run_until_complete(migrate())
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables, to be copied: the migrations run once, not before each test."""
+    file = tmp_path_factory.mktemp("migrated") / "migrated.db"
+    _migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_cluster: Cluster) -> str:
+    """The name of a database with all tables, to be copied."""
+    _migrate(postgres_cluster.create_database("migrated"))
+    return "migrated"
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database."""
+    """The URL of an empty database; with all tables already where a test asks for ``database`` too."""
+    migrated = "database" in request.fixturenames
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.db'}"
+        file = tmp_path / "test.db"
+        if migrated:
+            shutil.copy(request.getfixturevalue("migrated_sqlite"), file)
+        yield f"sqlite:///{file}"
         return
     cluster: Cluster = request.getfixturevalue("postgres_cluster")
     name = f"test_{next(_numbers)}"
-    yield cluster.create_database(name)
+    yield cluster.create_database(name, like=request.getfixturevalue("migrated_postgres") if migrated else "template1")
     cluster.drop_database(name)
 
 
@@ -110,7 +140,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 async def database(database_url: str) -> AsyncIterator[Database]:
     """An open database with its tables."""
     database = Database.open(database_url)
-    await database.migrate()
+    await database.ping()
     yield database
     await database.close()
 

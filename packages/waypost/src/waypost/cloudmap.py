@@ -5,9 +5,6 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
-
 if TYPE_CHECKING:
     from types_aiobotocore_servicediscovery import ServiceDiscoveryClient
 
@@ -34,6 +31,10 @@ async def open_cloudmap(
     Region and keys come from the environment, as for every AWS SDK, unless ``key`` is given: an access key's id and
     its secret. Raises what botocore raises.
     """
+    # The registry imports this module too, and calls nobody: it starts faster without the library.
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
     key_id, secret = key or (None, None)
     config = AioConfig(
         inject_host_prefix=endpoint_url is None,  # "data-127.0.0.1" is no host

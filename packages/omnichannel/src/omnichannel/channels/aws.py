@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from aiohttp import ClientError as HttpError
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
@@ -53,8 +51,9 @@ AWS_ERRORS: Final = (
 )
 """What a call may raise."""
 
-CONFIG: Final = AioConfig(connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
-"""One try a call: a second one inside the library could deliver twice."""
+CONNECT_TIMEOUT_S: Final = 5.0
+ONE_TRY: Final = {"mode": "standard", "total_max_attempts": 1}
+"""A second try inside the library could deliver twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +79,16 @@ class AwsAccount:
 
     def client(self, service: str) -> Any:
         """Return a client, to be entered. Raises CredentialMissing."""
+        # Slow to import, and most publishers have no account of Amazon's.
+        from aiobotocore.config import AioConfig
+        from aiobotocore.session import get_session
+
         key = None if self.key is None else self.key.read()
         return get_session().create_client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoint_url,
-            config=CONFIG.merge(AioConfig(read_timeout=self.timeout_s)),
+            config=AioConfig(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=self.timeout_s, retries=dict(ONE_TRY)),
             aws_access_key_id=self.key_id,
             aws_secret_access_key=key,
         )

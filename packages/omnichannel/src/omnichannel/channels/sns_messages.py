@@ -14,7 +14,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -110,6 +109,8 @@ class SnsMessages:
     async def _key(self, url: str) -> rsa.RSAPublicKey:
         if url in self._certificates:
             return self._certificates[url]
+        from cryptography import x509  # slow to import, and most publishers get no messages of SNS
+
         try:
             key = x509.load_pem_x509_certificate(await self._fetch(url)).public_key()
         except OSError as exc:

@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import URL, Connection, event, exc, make_url, select, text
+from sqlalchemy import URL, Connection, event, exc, inspect, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from omnichannel.database.errors import DatabaseUnavailable, InvalidDatabaseUrl
@@ -21,6 +19,7 @@ BUSY_TIMEOUT_S: Final = 30.0  # how long SQLite waits for another process's tran
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 PASSING_STATES: Final = ("08", "53", "57P", "40001", "40P01", "55P03")  # PostgreSQL's appendix A, "Error Codes"
+NEWEST_REVISION: Final = "0160"
 MIGRATION_LOCK: Final = 0x0C4A991E1  # any number, the same in every process: the key of PostgreSQL's advisory lock
 
 
@@ -146,10 +145,22 @@ def _passes(error: object) -> bool:
 
 
 def _upgrade(connection: Connection) -> None:
+    if _is_newest(connection):
+        return
+    from alembic import command  # a tenth of a second, which only the first start after an update has to spend
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", "omnichannel.database:migrations")
     config.attributes["connection"] = connection
     command.upgrade(config, "heads")
+
+
+def _is_newest(connection: Connection) -> bool:
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    rows = connection.execute(text("SELECT version_num FROM alembic_version"))
+    return list(rows.scalars()) == [NEWEST_REVISION]
 
 
 def _open_postgresql(url: URL) -> AsyncEngine:

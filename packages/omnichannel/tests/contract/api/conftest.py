@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,10 +68,10 @@ async def channels() -> AsyncIterator[Channels]:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(tmp_path: Path, migrated_sqlite: Path) -> AsyncIterator[Database]:
     """An open database with its tables. The store's own tests show that the databases behave alike."""
-    database = Database.open(f"sqlite:///{tmp_path / 'api.db'}")
-    await database.migrate()
+    file = shutil.copy(migrated_sqlite, tmp_path / "api.db")
+    database = Database.open(f"sqlite:///{file}")
     yield database
     await database.close()
 

@@ -8,6 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from omnichannel.database import (  # noqa: F401 - some add their tables
@@ -19,6 +20,7 @@ from omnichannel.database import (  # noqa: F401 - some add their tables
     resource_tables,
 )
 from omnichannel.database.audiences import Audiences
+from omnichannel.database.engine import NEWEST_REVISION
 from omnichannel.database.tables import metadata
 from omnichannel.messages.model import Channel, Recipient
 
@@ -52,6 +54,12 @@ async def test_six_processes_may_migrate_at_once(database_url: str) -> None:
     ended = await asyncio.gather(*(process.communicate() for process in started))
     assert [error.decode() for _, error in ended] == [""] * 6
     assert [process.returncode for process in started] == [0] * 6
+
+
+def test_the_newest_revision_is_the_last_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", "omnichannel.database:migrations")
+    assert ScriptDirectory.from_config(config).get_heads() == [NEWEST_REVISION]
 
 
 async def test_migrating_again_changes_nothing(database: Database) -> None:
