@@ -1,6 +1,7 @@
 """Ids and ARNs, formed as AWS forms them. Pure: the source of chance and the time are passed in."""
 
 import base64
+import itertools
 import random
 from functools import lru_cache
 from typing import Final, Literal
@@ -16,6 +17,7 @@ class Ids:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
+        self._ours, self._count = chance.randbytes(6).hex(), itertools.count()
 
     def _letters(self, count: int) -> str:
         octets = self._chance.randbytes(-(-count * 5 // 8))  # five bits a letter: of a-z and 2-7
@@ -35,8 +37,11 @@ class Ids:
         return f"{name}-{self._letters(16)}"
 
     def operation(self, now_ms: int) -> str:
-        """Return an id for an operation. There are many, and they sort by time: an index of them grows at its end."""
-        return operation_id(f"{now_ms:012x}{self._chance.randbytes(10).hex()}", now_ms)
+        """Return an id for an operation: its time, what is ours alone, and a count.
+
+        They are many, and sort by time, so that an index of them grows at its end and not all over.
+        """
+        return operation_id(f"{now_ms:012x}{self._ours}{next(self._count) & 0xFFFFFFFF:08x}", now_ms)
 
 
 def operation_id(first: str, now_ms: int) -> str:
