@@ -19,6 +19,7 @@ from benchmarks.arithmetic import percentile
 
 __all__ = ["HttpLoad", "HttpResult", "is_whole"]
 
+LINGER_S: Final = 1.0  # for the last answers, where requests fall due
 COUNTER: Final = b"@N@"  # in a request: replaced by its number, in six digits
 
 
@@ -68,15 +69,18 @@ class _Run:
         return self.requests[place].replace(COUNTER, b"%06d" % (turn % self.load.cycle))
 
     async def schedule(self) -> None:
-        """Let requests fall due; those that find no idle connection wait."""
+        """Let requests fall due; those that find no idle connection wait, for some time after the last one, too."""
         began, count = time.perf_counter(), 0
-        while not self.stopping:
+        end = began + self.load.seconds
+        while True:
             now = time.perf_counter()
-            while began + count / self.load.rate <= now:
+            while began + count / self.load.rate <= min(now, end):
                 self.due.append(began + count / self.load.rate)
                 count += 1
             while self.due and self.idle:
                 self.idle.popleft().send(self.due.popleft())
+            if now > end and (now > end + LINGER_S or self.answered + self.failed >= count):
+                return
             await asyncio.sleep(0.0005)
 
 
@@ -152,12 +156,13 @@ async def generate(load: HttpLoad) -> HttpResult:
     run = _Run(load)
     began = time.perf_counter()
     await asyncio.gather(*(connect(run) for _ in range(load.connections)))
-    schedule = run.loop.create_task(run.schedule()) if load.rate else None
-    await asyncio.sleep(began + load.seconds - time.perf_counter())
+    if load.rate:
+        await run.schedule()
+        took = load.seconds
+    else:
+        await asyncio.sleep(began + load.seconds - time.perf_counter())
+        took = time.perf_counter() - began
     run.stopping = True
-    if schedule is not None:
-        await schedule
-    took = time.perf_counter() - began
     return HttpResult(
         answered=run.answered,
         failed=run.failed + len(run.due),

@@ -5,8 +5,11 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ __all__ = ["NAMESPACE", "Balancer", "Registry", "call", "fill", "post", "service
 
 NAMESPACE = "bench.test"
 CALLS_AT_ONCE = 64
+START_S = 30.0
 
 
 def post(operation: str, body: str, port: int) -> str:
@@ -90,7 +94,7 @@ class Balancer:
     @classmethod
     @contextmanager
     def running(cls, registry_port: int, service: str, folder: Path) -> "Iterator[Balancer]":
-        """Run the process, and return once it serves."""
+        """Run the process, and return once it has found a target healthy and passes requests on."""
         with (
             socket.create_server(("127.0.0.1", 0), backlog=512) as front,
             socket.create_server(("127.0.0.1", 0)) as own,
@@ -112,7 +116,20 @@ class Balancer:
                 core=SERVER_CORE,
             ) as process,
         ):
+            _until_passed_on(front.getsockname()[1], log=folder / "balancer.log")
             yield cls(front.getsockname()[1], process)
+
+
+def _until_passed_on(port: int, *, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        connection = HTTPConnection("127.0.0.1", port, timeout=START_S)
+        with closing(connection):
+            connection.request("GET", "/")
+            if connection.getresponse().status == HTTPStatus.OK:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"the balancer finds no healthy target: {log.read_text()[-2000:]}")
 
 
 @contextmanager
