@@ -142,7 +142,10 @@ def test_attributes_must_fit_the_service(cloud: Any) -> None:
 
 def test_an_ec2_instance_is_registered_by_its_id_in_http_namespaces(cloud: Any, local_only: None) -> None:
     service_id = cloud.service(cloud.http_namespace())["Id"]
-    cloud.register(service_id, "i-1", **{EC2: "i-0123456789abcdef0", "color": "blue"})
+    given = {EC2: "i-0123456789abcdef0", "color": "blue"}
+    cloud.register(service_id, "i-1", **given)
+    shown = cloud.client.get_instance(ServiceId=service_id, InstanceId="i-1")["Instance"]["Attributes"]
+    assert shown == given  # AWS adds AWS_INSTANCE_IPV4, which it knows of EC2
     bad = {"ServiceId": service_id, "InstanceId": "i-2", "Attributes": {EC2: "web-1"}}
     assert refusal(cloud.client.register_instance, **bad)[0] == "InvalidInput"
 
