@@ -6,7 +6,7 @@ then those pieces in a new order.
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -40,14 +40,15 @@ class Discovered:
             meant = self._meant[wanted] = meant_by(input_, self._entry)
         return meant
 
-    def encoded(self, instances: Iterable[Instance]) -> msgspec.Raw:
+    def encoded(self, instances: Sequence[Instance]) -> msgspec.Raw:
         """Return the JSON list of HttpInstanceSummary that shows these instances, in this order."""
         pieces = self._pieces
         try:
-            return msgspec.Raw(b"[" + b",".join([pieces[each.id] for each in instances]) + b"]")
-        except KeyError:
-            pieces.update((id_, self._piece(each)) for id_, each in self._entry.instances.items())
-            return self.encoded(instances)
+            shown = [pieces[each.id] for each in instances]
+        except KeyError:  # a large service is not encoded whole for the few of it that are shown
+            pieces.update((each.id, self._piece(each)) for each in instances if each.id not in pieces)
+            shown = [pieces[each.id] for each in instances]
+        return msgspec.Raw(b"[" + b",".join(shown) + b"]")
 
     def _piece(self, instance: Instance) -> bytes:
         return msgspec.json.encode(
