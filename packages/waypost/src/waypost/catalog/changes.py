@@ -1,6 +1,7 @@
 """What can happen to the catalog: the vocabulary of the journal and of the feed to the nameserver.
 
 A change is a fact in the past tense. It carries whole values, so that applying it needs no rule and cannot fail.
+What comes in great numbers has ``gc=False``: the collector need not look at values that cannot hold each other.
 """
 
 from typing import Final
@@ -71,53 +72,53 @@ class ServiceUpdated(msgspec.Struct, frozen=True, tag=True):
     service: Service
 
 
-class InstanceRegistered(msgspec.Struct, frozen=True, tag=True):
+class InstanceRegistered(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An instance was registered, or replaced as a whole."""
 
     instance: Instance
 
 
-class InstanceDeregistered(msgspec.Struct, frozen=True, tag=True):
+class InstanceDeregistered(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An instance is gone."""
 
     service_id: str
     instance_id: str
 
 
-class InstanceChanged(msgspec.Struct, frozen=True):
+class InstanceChanged(msgspec.Struct, frozen=True, gc=False):
     """An instance stays registered and is otherwise now; each kind of that says how."""
 
     service_id: str
     instance_id: str
 
 
-class HealthChanged(InstanceChanged, frozen=True, tag=True):
+class HealthChanged(InstanceChanged, frozen=True, gc=False, tag=True):
     """An instance became healthy or unhealthy."""
 
     health: Health
 
 
-class LeaseGranted(InstanceChanged, frozen=True, tag=True):
+class LeaseGranted(InstanceChanged, frozen=True, gc=False, tag=True):
     """An instance promised to renew itself from now on, or within another time."""
 
     lease_s: int
 
 
-class LeaseLapsed(InstanceChanged, frozen=True, tag=True):
+class LeaseLapsed(InstanceChanged, frozen=True, gc=False, tag=True):
     """An instance did not renew itself in time: it counts as unhealthy."""
 
 
-class LeaseRenewed(InstanceChanged, frozen=True, tag=True):
+class LeaseRenewed(InstanceChanged, frozen=True, gc=False, tag=True):
     """An instance whose lease had lapsed renewed it. Renewals in time change nothing."""
 
 
-class DrainBegan(InstanceChanged, frozen=True, tag=True):
+class DrainBegan(InstanceChanged, frozen=True, gc=False, tag=True):
     """An instance is no longer handed out, though it stays registered; or it is so for another time or reason."""
 
     drain: Drain
 
 
-class DrainEnded(InstanceChanged, frozen=True, tag=True):
+class DrainEnded(InstanceChanged, frozen=True, gc=False, tag=True):
     """An instance is handed out again."""
 
 
@@ -147,7 +148,7 @@ Change = (
 )
 
 
-class Cause(msgspec.Struct, frozen=True, kw_only=True):
+class Cause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Who asked for a change, and why."""
 
     call: str  # the API operation, or what made the registry act by itself: waypost.health.causes
@@ -155,7 +156,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""  # the caller's own words, from the header X-Waypost-Cause; what a check found
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An asynchronous operation of Cloud Map's API, kept with the change that it made."""
 
     id: str
@@ -166,7 +167,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     namespace_id: str | None = None  # that it concerns, though its targets may not say so
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A change with its place in history. Revisions are dense: each is the last one plus one."""
 
     revision: int

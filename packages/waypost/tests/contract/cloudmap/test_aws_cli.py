@@ -35,6 +35,7 @@ def aws(shared_registry: RegistryProcess, account: str, tmp_path: Path) -> Calla
     return run
 
 
+@pytest.mark.timeout(300)  # each call is a program of its own, slow to start
 def test_a_namespace_lives_by_the_aws_cli(aws: Callable[[str], Any]) -> None:
     operation = aws("create-private-dns-namespace --name cli.internal --vpc vpc-1")["OperationId"]
     namespace = aws(f"get-operation --operation-id {operation}")["Operation"]["Targets"]["NAMESPACE"]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waypost.apis.cloudmap.discovered import discovered, drawn, meant_by
@@ -128,6 +128,7 @@ def shown_anew(entry: ServiceEntry, query: Mapping[str, Any]) -> list[dict[str, 
     ]
 
 
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.data(), services)
 def test_what_is_kept_is_what_would_be_worked_out_anew(data: st.DataObject, first: Service) -> None:
     catalog = Catalog()
@@ -142,6 +143,7 @@ def test_what_is_kept_is_what_would_be_worked_out_anew(data: st.DataObject, firs
             assert told == shown_anew(entry, query)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.integers(0, 6), st.integers(1, 8))
 def test_as_many_are_drawn_as_are_asked_for_and_none_twice(present: int, most: int) -> None:
     instances = [instance(str(number), {}, Health.HEALTHY) for number in range(present)]
