@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,9 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
-from tests.steady_load import Load, at_rate
+from tests.steady_load import Asked, Load
 
-from omnichannel.discovery import ServiceClient, ServiceEndpoints
 from waypost.promise import read_events, violations
-from waypost_client import Resolver
-from waypost_client.ejection import Ejections
 
 WAYPOST = Path(sys.executable).with_name("waypost")
 PATIENCE_S = 150.0
@@ -96,19 +92,14 @@ def deployable(tmp_path: Path) -> Iterator[Deployable]:
     platform.clear()
 
 
-async def deploy_under_load(platform: Deployable, *, times: int, per_s: float) -> dict[str, Counter[str]]:
+async def deploy_under_load(platform: Deployable, *, times: int, per_s: float) -> dict[str, Asked]:
     run = platform.run
-    endpoints = ServiceEndpoints("api.secure-api.local", "worker.secure-api.local", "scheduler.secure-api.local")
-    resolver = Resolver.from_environment({"WAYPOST_DNS": run["dns_address"]})
-    client = ServiceClient(endpoints, resolver)
-    over = asyncio.Event()
-    balanced = Load(f"http://{run['balancer_address']}/health", per_s)
-    await balanced.begin()
-
-    async def ask_worker() -> None:
-        await client.call_worker("/process", {"text": "hello"})
-
-    called = asyncio.create_task(at_rate(per_s, ask_worker, over))
+    loads = {
+        "balancer": Load(f"http://{run['balancer_address']}/health", str(per_s)),
+        "ServiceClient": Load(str(per_s), run["dns_address"], "secure-api.local", module="tests.service_load"),
+    }
+    for load in loads.values():
+        await load.begin()
     began = time.monotonic()
     try:
         for version in range(1, times + 1):
@@ -122,26 +113,15 @@ async def deploy_under_load(platform: Deployable, *, times: int, per_s: float) -
             assert deploying.returncode == 0, problems.decode()
             assert [each["what"] for each in json.loads(said)] == ["deployed", "deployed"]
     finally:
-        over.set()
-        outcomes = {"balancer": await balanced.end(), "ServiceClient": await called}
+        asked = {name: await load.end() for name, load in loads.items()}
     took_s = time.monotonic() - began
-    await client.close()
-    for name, counts in outcomes.items():
-        print(f"{name}: {counts.total() / took_s:.0f} requests/s over {took_s:.0f} s, {counts}")
-    return outcomes
-
-
-def dead_addresses(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Return a list that grows whenever ``ServiceClient`` finds nobody at an address, or an address fails it."""
-    found: list[object] = []
-    note = Ejections.note_failure
-
-    def spy(self: Ejections, endpoint: Any, **about: Any) -> float | None:
-        found.append((endpoint, about))
-        return note(self, endpoint, **about)
-
-    monkeypatch.setattr(Ejections, "note_failure", spy)
-    return found
+    for name, each in asked.items():
+        half, most = each.share_within_s(0.5) * 1000, each.share_within_s(0.99) * 1000
+        rate = each.outcomes["ok"] / took_s
+        print(
+            f"{name}: {rate:.0f} requests/s over {took_s:.0f} s, p50 {half:.1f} ms, p99 {most:.0f} ms, {each.outcomes}"
+        )
+    return asked
 
 
 async def dead_targets(platform: Deployable) -> float:
@@ -155,27 +135,20 @@ async def dead_targets(platform: Deployable) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in counted)
 
 
-async def check(platform: Deployable, monkeypatch: pytest.MonkeyPatch, *, times: int, per_s: float) -> None:
-    dead = dead_addresses(monkeypatch)
-    outcomes = await deploy_under_load(platform, times=times, per_s=per_s)
-    for name, counts in outcomes.items():
-        assert set(counts) == {"ok"}, (name, counts)
-    assert dead == []
+async def check(platform: Deployable, *, times: int, per_s: float) -> None:
+    for name, asked in (await deploy_under_load(platform, times=times, per_s=per_s)).items():
+        assert set(asked.outcomes) == {"ok"}, (name, asked.outcomes)
     assert await dead_targets(platform) == 0
     events = read_events(platform.folder / "promise")
     assert violations(events) == []
 
 
 @pytest.mark.timeout(600)
-async def test_a_deploy_of_api_and_worker_fails_no_request(
-    deployable: Deployable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await check(deployable, monkeypatch, times=1, per_s=40)
+async def test_a_deploy_of_api_and_worker_fails_no_request(deployable: Deployable) -> None:
+    await check(deployable, times=1, per_s=40)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-async def test_ten_deploys_in_a_row_at_500_requests_a_second_fail_none(
-    deployable: Deployable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await check(deployable, monkeypatch, times=10, per_s=500)
+async def test_ten_deploys_in_a_row_at_500_requests_a_second_fail_none(deployable: Deployable) -> None:
+    await check(deployable, times=10, per_s=500)

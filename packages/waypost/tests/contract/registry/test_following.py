@@ -10,9 +10,10 @@ from sqlalchemy import Connection, text
 
 from waypost import registry as registry_module
 from waypost.catalog.changes import Cause, Recorded
-from waypost.catalog.commands import CreateNamespace, CreateService, RegisterInstance
+from waypost.catalog.commands import CreateNamespace, CreateService, DeregisterInstance, RegisterInstance
+from waypost.catalog.health_commands import JudgeHealth
 from waypost.catalog.identifiers import Ids
-from waypost.catalog.model import NamespaceType
+from waypost.catalog.model import Health, NamespaceType
 from waypost.journal import Journal, log
 from waypost.registry import Registry
 from waypost.watches import Watches
@@ -101,6 +102,38 @@ async def test_the_doorbell_wakes_it_long_before_a_poll(postgresql_url: str, mon
             await write(one, f"n{number}")
         await told.until(lambda: two.catalog.revision == 20)
         assert told.revisions == list(range(1, 21))
+
+
+async def test_what_one_registry_deregistered_is_not_revived_by_a_late_check_of_another(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "POLL_S", 3_600)
+    async with following(postgresql_url) as (one, _, _), following(postgresql_url) as (two, journal, told):
+        await until_both_listen(journal)
+        await write(one, "n")
+        (namespace,) = one.catalog.namespace_of
+        service = (await one.submit(CreateService(namespace_id=namespace, name="web", **OWN), CAUSE)).id
+        registers = RegisterInstance(service_id=service, instance_id="i", attributes={"AWS_INSTANCE_IPV4": "192.0.2.1"})
+        await one.submit(registers, CAUSE)
+        await told.until(lambda: two.catalog.get_instance(service, "i") is not None)
+        checked = two.catalog.get_instance(service, "i")
+        assert checked is not None
+        passes, fails = (
+            JudgeHealth(service_id=service, instance_id="i", generation=checked.generation, health=health)
+            for health in (Health.HEALTHY, Health.UNHEALTHY)
+        )
+        monkeypatch.setattr(log, "CHANNEL", "elsewhere")  # the other one hears nothing of what follows
+
+        await one.submit(DeregisterInstance(service_id=service, instance_id="i"), CAUSE)
+        assert two.catalog.get_instance(service, "i") is not None, "it has not heard of it"
+        await two.submit(passes, CAUSE)
+        assert two.catalog.get_instance(service, "i") is None
+        await one.submit(registers, CAUSE)
+        await two.submit(fails, CAUSE)  # a check of the former generation says nothing of the new one
+        anew = two.catalog.get_instance(service, "i")
+        assert anew is not None
+        assert anew.generation > checked.generation
+        assert anew.health is not Health.UNHEALTHY
 
 
 async def test_a_watch_of_one_registry_hears_what_another_one_writes(postgresql_url: str) -> None:

@@ -219,8 +219,8 @@ async def test_a_thousand_requests_a_second_each_way_see_nothing_of_deploys(plat
     await asyncio.to_thread(platform.up, head + echo("web", "0", count=2, ttl_s=1))
     port = platform.tasks[0]["address"].rpartition(":")[2]
     loads = {
-        "balancer": Load(f"http://{platform.run['balancer_address']}/", 1_000),
-        "DNS": Load(f"http://web.example.test:{port}/", 1_000, platform.run["dns_address"]),
+        "balancer": Load(f"http://{platform.run['balancer_address']}/", "1000"),
+        "DNS": Load(f"http://web.example.test:{port}/", "1000", platform.run["dns_address"]),
     }
     for load in loads.values():
         await load.begin()
@@ -228,7 +228,7 @@ async def test_a_thousand_requests_a_second_each_way_see_nothing_of_deploys(plat
         rewrite(platform, head + echo("web", str(version), count=2, ttl_s=1))
         assert done(await asyncio.to_thread(platform.command, "deploy", "-o", "json"))[0]["what"] == "deployed"
     for name, load in loads.items():
-        outcomes = await load.end()
+        outcomes = (await load.end()).outcomes
         print(f"by {name}: {outcomes}")
         assert set(outcomes) == {"ok"}
         assert outcomes["ok"] > 5_000
