@@ -1,8 +1,11 @@
 """GET /watch, over real sockets."""
 
 import socket
+import struct
+import time
 from collections.abc import Callable
 from typing import Any
+from urllib.request import urlopen
 
 
 def test_a_watch_begins_with_what_is_there_and_goes_on_with_every_change(beyond: Any, service: Any) -> None:
@@ -58,6 +61,24 @@ def test_a_watch_resumes_after_the_last_event_that_was_read(beyond: Any, service
     assert [resumed.next().data["instance_id"] for _ in range(2)] == ["i-2", "i-3"]
     service.deregister("i-3")
     assert resumed.next().data["instance"] is None
+
+
+def test_a_watch_whose_client_has_gone_is_forgotten(registry: Any, make_service: Callable[..., Any]) -> None:
+    service = make_service(registry.client())
+    request = f"GET /watch?namespace={service.namespace_id}&service={service.id} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for hears_first in (True, False):
+        clients = [socket.create_connection(registry.listener.getsockname(), timeout=10) for _ in range(20)]
+        for client in clients:
+            client.sendall(request.encode())
+        for client in clients:
+            if hears_first:
+                assert client.recv(1)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone without a word
+            client.close()
+    deadline = time.monotonic() + 10
+    while "waypost_watches 0.0" not in urlopen(f"{registry.url}/metrics", timeout=10).read().decode():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # nothing tells when a registry hears that a client has gone
 
 
 def test_a_registry_that_stops_ends_its_watches_in_good_order(
