@@ -25,10 +25,10 @@ def follow_to_the_end(publisher: "Publisher", message: dict[str, Any], *, timeou
     :raises TimedOut: it has not in time. What is under way goes on.
     """
     until = time.monotonic() + timeout_s
-    with _bar(len(message["deliveries"])) as show_done:
+    with _bar(_total(message)) as show_done:
         for now in publisher.follow(message["id"], until=until):
             message = now
-            show_done(sum(each["status"] in FINAL for each in now["deliveries"]))
+            show_done(_ended(now))
     if message["status"] in OPEN:
         raise TimedOut(
             f"the message {message['id']} is {message['status']} after {timeout_s:g} s, and goes on: "
@@ -45,6 +45,16 @@ def watch_message(publisher: "Publisher", message_id: str, output: Output) -> No
             show_message(last)
     if last is None:
         raise NotFound(f"the message {message_id} is gone")
+
+
+def _total(message: dict[str, Any]) -> int:
+    return int(message["expansion"]["total"]) if "expansion" in message else len(message["deliveries"])
+
+
+def _ended(message: dict[str, Any]) -> int:
+    if "counts" in message:  # a message to many, of which only the first deliveries are told
+        return sum(count for status, count in message["counts"].items() if status in FINAL)
+    return sum(each["status"] in FINAL for each in message["deliveries"])
 
 
 @contextmanager

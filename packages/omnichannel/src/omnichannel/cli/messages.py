@@ -1,7 +1,7 @@
 """``omnichannel messages``, ``deliveries``, ``retry`` and ``cancel``: what there is, how it stands, and another try."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,6 +12,8 @@ from omnichannel.cli.printing import show, show_one
 from omnichannel.cli.standing import COLUMNS, DELIVERY_COLUMNS, row_of
 
 __all__ = ["register"]
+
+MANY: Final = 1_000_000  # deliveries: more than a message can have
 
 messages = typer.Typer(help="The messages. Example: omnichannel messages list", no_args_is_help=True)
 deliveries = typer.Typer(help="A message to one address. Example: omnichannel deliveries list", no_args_is_help=True)
@@ -98,21 +100,23 @@ def list_deliveries(
 ) -> None:
     """List deliveries of a message, or of the newest messages. Example: omnichannel deliveries list --status dead
 
-    Without MESSAGE, --limit messages are looked through.
+    Without MESSAGE, --limit messages are looked through, of each its first thousand deliveries.
     """
     from omnichannel.cli.publisher import open_publisher
 
     with ending(), open_publisher(api, state_dir, api_key_file) as publisher:
         if message is not None:
-            found = [publisher.call("GET", f"/messages/{_id(message)}")]
+            path, asked = f"/messages/{_id(message)}/deliveries", {"status": status, "channel": channel}
+            found = publisher.items(path, limit=MANY, query=asked)
+            rows = [{**delivery, "message_id": message} for delivery in found]
         else:
             found = publisher.items("/messages", limit=limit, query={"channel": channel})
-        rows = [
-            {**delivery, "message_id": each["id"]}
-            for each in found
-            for delivery in each["deliveries"]
-            if status in (None, delivery["status"]) and channel in (None, delivery["channel"])
-        ]
+            rows = [
+                {**delivery, "message_id": each["id"]}
+                for each in found
+                for delivery in each["deliveries"]
+                if status in (None, delivery["status"]) and channel in (None, delivery["channel"])
+            ]
         show(rows, output, columns=DELIVERY_COLUMNS)
 
 

@@ -17,7 +17,18 @@ from typing import Final
 
 from omnichannel.messages.model import DeliveryStatus, MessageStatus
 
-__all__ = ["ARRIVED", "NEXT", "OPEN", "REPLAYABLE", "UNCLAIMED", "Event", "IllegalMove", "message_status", "move"]
+__all__ = [
+    "ARRIVED",
+    "NEXT",
+    "OPEN",
+    "REPLAYABLE",
+    "UNCLAIMED",
+    "Event",
+    "IllegalMove",
+    "diagram",
+    "message_status",
+    "move",
+]
 
 
 class Event(StrEnum):
@@ -96,6 +107,13 @@ def move(status: DeliveryStatus, event: Event) -> DeliveryStatus:
         return NEXT[status, event]
     except KeyError:
         raise IllegalMove(status, event) from None
+
+
+def diagram() -> str:
+    """Return the legal moves as a diagram in Mermaid's words, as the documentation shows them."""
+    moves = [f"    {before} --> {after}: {event}" for (before, event), after in NEXT.items()]
+    first = f"    [*] --> {DeliveryStatus.SCHEDULED}: for later", f"    [*] --> {DeliveryStatus.QUEUED}: for now"
+    return "\n".join(["stateDiagram-v2", *first, *moves])
 
 
 def message_status(deliveries: Mapping[DeliveryStatus, int]) -> MessageStatus:

@@ -111,7 +111,7 @@ async def test_an_audience_is_expanded_when_the_time_comes(publisher, schedules)
     (message_id,) = (await schedules.fire_due(now=publisher.now)).messages
     message = await publisher.store.find_message(message_id)
     assert [(each.address, each.zone) for each in message.deliveries] == [("ada", None), (bob.address, bob.zone)]
-    await audiences.remove("team")
+    await audiences.remove("team", now=publisher.now)
     publisher.passes(3600)
     assert (await schedules.fire_due(now=publisher.now)).messages == ()
     assert [state for _, state in await decided(schedules, schedule)] == ["sent", "failed"]

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from omnichannel.database import Database, DatabaseUnavailable, Store
+from omnichannel.database.audiences import Audiences
 from omnichannel.database.schedules import Schedules
 from omnichannel.messages.content import content_of
-from omnichannel.messages.model import Channel, MessageStatus, NewMessage, Recipient
+from omnichannel.messages.model import Channel, DeliveryStatus, Expansion, MessageStatus, NewMessage, Recipient
 from omnichannel.messages.recurrence import Recurrence
 from omnichannel.messages.schedules import Misfire
 from omnichannel.scheduler.dispatcher import Dispatcher
@@ -143,6 +144,24 @@ async def test_a_schedule_fires_at_its_time(store: Store) -> None:
     stop.set()
     await running
     assert len((await store.list_messages()).items) == 1
+
+
+async def test_a_message_to_many_is_expanded_and_dispatched(store: Store) -> None:
+    clock, stop = Clock(), asyncio.Event()
+    audiences = Audiences(store.database)
+    recipients = [Recipient(Channel.WEBHOOK, f"to-{each}") for each in range(1200)]
+    await audiences.put("all", recipients[:1000], now=NOW)
+    await audiences.add("all", recipients[1000:], now=NOW)
+    members = (await audiences.addressed("all", at_once=10)).members
+    clock.now = NOW + timedelta(seconds=1)
+    message = await store.accept(NewMessage(subject="s", body="b", recipients=(), members=members), now=clock.now)
+    running = asyncio.create_task(dispatcher_of(store, clock).run(stop))
+    async with asyncio.timeout(30):
+        while (found := await store.find_message(message.id)).counts != {DeliveryStatus.QUEUED: 1200}:
+            await asyncio.sleep(0.02)
+    stop.set()
+    await running
+    assert found.expansion == Expansion(made=1200, total=1200, done=True)
 
 
 async def test_a_bell_wakes_it_before_its_next_look(store: Store) -> None:

@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from omnichannel.messages.lifecycle import (
     UNCLAIMED,
     Event,
     IllegalMove,
+    diagram,
     message_status,
     move,
 )
@@ -127,3 +129,8 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
+
+
+def test_the_documented_diagram_is_drawn_from_the_table() -> None:
+    page = (Path(__file__).parents[5] / "docs" / "why" / "delivery.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{diagram()}\n```" in page
