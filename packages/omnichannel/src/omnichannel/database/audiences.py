@@ -5,6 +5,7 @@ many keeps to the list, and the places of it, that there were when it was taken;
 and no such message needs it any more.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Row, Select, and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from omnichannel.database.batches import TEXT, as_rows, rows_of
+from omnichannel.database.batches import among
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import Conflict, InvalidCursor, NotFound
 from omnichannel.database.resource_tables import UNFINISHED, audience, expansion, list_member, member_list
@@ -231,12 +232,15 @@ async def _among(
     connection: AsyncConnection, list_id: str, recipients: Sequence[Recipient]
 ) -> dict[tuple[str, str], tuple[str | None, str | None]]:
     """Return those of the recipients who are on a list, with the zone and the account that they have there."""
-    given = rows_of(connection, channel=TEXT, address=TEXT)
-    same = and_(list_member.c.channel == given.c.channel, list_member.c.address == given.c.address)
-    statement = select(list_member).join(given, same).where(list_member.c.list_id == list_id)
-    asked = [{"channel": each.channel.value, "address": each.address} for each in recipients]
-    rows = await connection.execute(statement, as_rows(asked))
-    return {(row.channel, row.address): (row.zone, row.account) for row in rows}
+    by_channel: defaultdict[Channel, set[str]] = defaultdict(set)
+    for each in recipients:
+        by_channel[each.channel].add(each.address)
+    found: dict[tuple[str, str], tuple[str | None, str | None]] = {}
+    for channel, addresses in by_channel.items():  # so that the unique index leads to each, however long the list is
+        here = and_(list_member.c.list_id == list_id, list_member.c.channel == channel.value)
+        rows = await connection.execute(select(list_member).where(here, among(list_member.c.address, addresses)))
+        found |= {(row.channel, row.address): (row.zone, row.account) for row in rows}
+    return found
 
 
 def _member(list_id: str, channel: Channel, address: str) -> Any:
