@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Select, func, select
 
+from omnichannel.database.due import first_due
 from omnichannel.database.engine import Database
 from omnichannel.database.rows import to_ms
 from omnichannel.database.tables import DEAD, QUEUED, SENDING, WAITING, delivery, stream_hint, stream_position
@@ -36,8 +37,7 @@ async def read_depths(database: Database, *, now: datetime) -> Depths:
             bounded = statement.limit(COUNTED).subquery()
             return int((await connection.execute(select(func.count()).select_from(bounded))).scalar_one())
 
-        due = select(func.min(delivery.c.due_at)).where(WAITING)
-        due_at: int | None = (await connection.execute(due)).scalar_one()
+        due_at = (await connection.execute(first_due())).scalar_one_or_none()
         last = select(func.max(stream_hint.c.number)).scalar_subquery()
         unheard = (func.coalesce(last, 0) - stream_position.c.number).label("unheard")
         lag = (await connection.execute(select(stream_position.c.consumer_group, unheard))).all()

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from omnichannel.database.resource_tables import ACTIVE_SCHEDULE, UNFINISHED, expansion, schedule
@@ -22,6 +22,7 @@ __all__ = [
     "Lapsed",
     "QueuedNow",
     "expire_overdue",
+    "first_due",
     "lock_lapsed",
     "queue_due",
     "queue_unheard",
@@ -75,12 +76,24 @@ async def queue_due(connection: AsyncConnection, *, now_ms: int, limit: int) -> 
     return [QueuedNow(row.id, row.message_id) for row in queued]
 
 
+def first_due() -> Select[tuple[int]]:
+    """Return the statement that finds when the first of what waits is due.
+
+    For a minimum PostgreSQL may read all that waits, where it believes that to be little.
+    """
+    return select(delivery.c.due_at).where(WAITING).order_by(delivery.c.due_at).limit(1)
+
+
 async def read_agenda(connection: AsyncConnection) -> Agenda:
     """Return what is due next."""
-    delivery_ms = select(func.min(delivery.c.due_at)).where(WAITING).scalar_subquery()
-    occurrence_ms = select(func.min(schedule.c.next_at)).where(ACTIVE_SCHEDULE).scalar_subquery()
+    delivery_ms = first_due().scalar_subquery()
+    occurrence_ms = select(schedule.c.next_at).where(ACTIVE_SCHEDULE).order_by(schedule.c.next_at).limit(1)
     expanding = select(expansion.c.message_id).where(UNFINISHED).exists()
-    columns = delivery_ms.label("delivery"), occurrence_ms.label("occurrence"), expanding.label("expanding")
+    columns = (
+        delivery_ms.label("delivery"),
+        occurrence_ms.scalar_subquery().label("occurrence"),
+        expanding.label("expanding"),
+    )
     row = (await connection.execute(select(*columns))).one()
     return Agenda(from_optional_ms(row.delivery), from_optional_ms(row.occurrence), bool(row.expanding))
 

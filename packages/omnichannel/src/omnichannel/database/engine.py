@@ -1,6 +1,7 @@
 """One database, opened: its engine, its migrations, its transactions."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -18,8 +19,18 @@ __all__ = ["Database"]
 BUSY_TIMEOUT_S: Final = 30.0  # how long SQLite waits for another process's transaction
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_S: Final = 30.0
+PLANNING: Final = "; ".join(
+    f"SET {each} = off"
+    for each in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit")
+)
+"""Every statement has an index to go by. PostgreSQL leaves it where it believes a table to be small, and believes so
+until the table has been analyzed: for a minute and more after a million messages have come at once.
+"""
+
+REPLAN_EVERY_S: Final = 5.0  # how long a prepared statement goes by the tables' size of then
+
 PASSING_STATES: Final = ("08", "53", "57P", "40001", "40P01", "55P03")  # PostgreSQL's appendix A, "Error Codes"
-NEWEST_REVISION: Final = "0160"
+NEWEST_REVISION: Final = "0170"
 MIGRATION_LOCK: Final = 0x0C4A991E1  # any number, the same in every process: the key of PostgreSQL's advisory lock
 
 
@@ -167,11 +178,34 @@ def _open_postgresql(url: URL) -> AsyncEngine:
     query = dict(url.query)
     if "sslmode" in query:  # libpq's word, in most URLs that are handed around; asyncpg's is ssl
         query["ssl"] = query.pop("sslmode")
-    return create_async_engine(
+    engine = create_async_engine(
         url.set(drivername="postgresql+asyncpg", query=query),
         connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
         pool_use_lifo=True,  # what one connection has prepared, the next transaction finds
     )
+    event.listen(engine.sync_engine, "connect", _configure_postgresql)
+    event.listen(engine.sync_engine, "checkout", _plan_anew)
+    return engine
+
+
+def _configure_postgresql(dbapi_connection: Any, _record: object) -> None:
+    """Set what holds for the session: outside a transaction, and not in the start-up packet, which poolers refuse."""
+    try:
+        dbapi_connection.run_async(lambda driver: driver.execute(PLANNING))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ConnectionError(str(error)) from error
+
+
+def _plan_anew(dbapi_connection: Any, record: Any, _: object) -> None:
+    """Let go of plans that were made a while ago, when a table may have been a hundred rows long."""
+    now = time.monotonic()
+    if now - record.info.setdefault("planned_at", now) < REPLAN_EVERY_S:
+        return
+    try:
+        dbapi_connection.run_async(lambda driver: driver.execute("DISCARD PLANS"))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise exc.DisconnectionError(str(error)) from error  # and the pool hands out another
+    record.info["planned_at"] = now
 
 
 def _open_sqlite(url: URL) -> AsyncEngine:

@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import NotFound
 from omnichannel.database.rows import from_ms, from_optional_ms
-from omnichannel.database.tables import attempt, delivery, message
-from omnichannel.messages.lifecycle import OPEN
+from omnichannel.database.tables import ORDERED, attempt, delivery, message
 from omnichannel.messages.model import Channel, DeliveryStatus
 from omnichannel.messages.why import Standing
 
@@ -126,7 +125,7 @@ async def _first_before(connection: AsyncConnection, row: Row[Any]) -> str | Non
     before = or_(delivery.c.order_at < row.order_at, and_(delivery.c.order_at == row.order_at, delivery.c.id < row.id))
     statement = (
         select(delivery.c.id)
-        .where(delivery.c.order_key == row.order_key, delivery.c.status.in_([each.value for each in OPEN]), before)
+        .where(delivery.c.order_key == row.order_key, ORDERED, delivery.c.order_at <= row.order_at, before)
         .order_by(delivery.c.order_at, delivery.c.id)
         .limit(1)
     )

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import InvalidCursor
+from omnichannel.database.message_rows import by_index
 from omnichannel.database.rows import from_ms
 from omnichannel.database.tables import delivery, message
 from omnichannel.messages.ids import is_id
@@ -49,11 +50,12 @@ async def read_overview(
     if cursor is not None and not is_id(cursor):
         raise InvalidCursor(cursor)
     columns = (message.c.id, message.c.subject, message.c.status, message.c.send_at, message.c.created_at)
-    statement = select(*columns, message.c.schedule_id).order_by(message.c.id.desc()).limit(limit)
+    statement = select(*columns, message.c.schedule_id).limit(limit)
     if status is not None:
-        statement = statement.where(message.c.status == status.value)
+        statement = by_index(statement, message.c.status, status.value)
     if cursor is not None:
         statement = statement.where(message.c.id < cursor)
+    statement = statement.order_by(message.c.id.desc())
     async with database.read() as connection:
         rows = (await connection.execute(statement)).all()
         counted = (

@@ -205,6 +205,7 @@ occurrence: Final = Table(
     Column("message_id", String(36)),
     Column("detail", Text),
     Column("decided_at", BigInteger, nullable=False),
+    Index("occurrence_message_id_idx", "message_id"),
 )
 """The primary key is what makes several schedulers safe: an occurrence is decided once."""
 

@@ -19,8 +19,7 @@ from omnichannel.database.engine import Database
 from omnichannel.database.idempotency import KEPT_FOR
 from omnichannel.database.resource_tables import attachment, expansion, idempotency, message_attachment, occurrence
 from omnichannel.database.rows import to_ms
-from omnichannel.database.tables import attempt, delivery, message, message_variant
-from omnichannel.messages.model import MessageStatus
+from omnichannel.database.tables import ENDED, attempt, delivery, message, message_variant
 
 __all__ = ["Archive", "Cleared", "Retention"]
 
@@ -31,8 +30,6 @@ PART: Final = 2000  # deliveries of a message to many in one transaction
 
 ORPHANED: Final = timedelta(days=1)
 """How long a file waits for a message that takes it."""
-
-_ENDED: Final = [each.value for each in MessageStatus if each.value not in ("scheduled", "in_progress")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +64,8 @@ def _old(before: datetime) -> Select[Any]:
     bound = to_ms(before)
     return (
         select(message)
-        .where(message.c.status.in_(_ENDED), message.c.created_at < bound, message.c.send_at < bound)
-        .order_by(message.c.id)
+        .where(ENDED, message.c.send_at < bound, message.c.created_at < bound)
+        .order_by(message.c.send_at, message.c.id)
         .with_for_update(skip_locked=True)
     )
 

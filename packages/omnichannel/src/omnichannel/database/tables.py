@@ -25,8 +25,12 @@ from sqlalchemy import (
 
 __all__ = [
     "DEAD",
+    "ENDED",
     "EXPIRING",
     "ORDERED",
+    "ORDERED_SENDING",
+    "OTHER_ORDERED",
+    "OTHER_ORDERED_SENDING",
     "PIECED",
     "QUEUED",
     "SENDING",
@@ -56,9 +60,15 @@ QUEUED: Final = text("status = 'queued'")
 SENDING: Final = text("status = 'sending'")
 NAMED: Final = text("provider_id IS NOT NULL")
 EXPIRING: Final = text("expires_at IS NOT NULL AND status IN ('scheduled', 'queued', 'retry_wait')")
-ORDERED: Final = text("order_key IS NOT NULL AND status IN ('scheduled', 'queued', 'sending', 'retry_wait')")
+_ORDERED: Final = "{0}order_key IS NOT NULL AND {0}status IN ('scheduled', 'queued', 'sending', 'retry_wait')"
+_ORDERED_SENDING: Final = "{0}order_key IS NOT NULL AND {0}status = 'sending'"
+ORDERED: Final = text(_ORDERED.format(""))
+ORDERED_SENDING: Final = text(_ORDERED_SENDING.format(""))
+OTHER_ORDERED: Final = text(_ORDERED.format("other."))  # of deliveries that a statement calls "other"
+OTHER_ORDERED_SENDING: Final = text(_ORDERED_SENDING.format("other."))
 PIECED: Final = text("piece IS NOT NULL AND status IN ('scheduled', 'queued', 'sending', 'retry_wait')")
 DEAD: Final = text("status IN ('dead', 'unknown')")
+ENDED: Final = text("status IN ('completed', 'partially_failed', 'failed', 'cancelled')")
 
 message: Final = Table(
     "message",
@@ -81,6 +91,7 @@ message: Final = Table(
     Column("in_pieces", Boolean, nullable=False, server_default=false()),  # has a row of ``expansion``
     Index("message_status_id_idx", "status", "id"),
     Index("message_schedule_id_idx", "schedule_id", "id"),
+    Index("message_ended_idx", "send_at", "id", postgresql_where=ENDED, sqlite_where=ENDED),
 )
 
 delivery: Final = Table(
@@ -112,6 +123,7 @@ delivery: Final = Table(
     Index("delivery_piece_idx", "message_id", "id", postgresql_where=PIECED, sqlite_where=PIECED),
     Index("delivery_expiry_idx", "expires_at", postgresql_where=EXPIRING, sqlite_where=EXPIRING),
     Index("delivery_order_idx", "order_key", "order_at", "id", postgresql_where=ORDERED, sqlite_where=ORDERED),
+    Index("delivery_order_sending_idx", "order_key", postgresql_where=ORDERED_SENDING, sqlite_where=ORDERED_SENDING),
     Index("delivery_dead_idx", "id", postgresql_where=DEAD, sqlite_where=DEAD),
     Index("delivery_due_idx", "due_at", "id", postgresql_where=WAITING, sqlite_where=WAITING),
     Index("delivery_rung_idx", "rung_at", postgresql_where=QUEUED, sqlite_where=QUEUED),

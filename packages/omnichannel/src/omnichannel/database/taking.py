@@ -23,9 +23,16 @@ from omnichannel.database.resource_tables import (
     suppression,
 )
 from omnichannel.database.rows import from_ms, from_optional_ms, to_ms
-from omnichannel.database.tables import attempt, delivery, message, message_variant
+from omnichannel.database.tables import (
+    OTHER_ORDERED,
+    OTHER_ORDERED_SENDING,
+    attempt,
+    delivery,
+    message,
+    message_variant,
+)
 from omnichannel.messages.admission import Admit, Candidate, Defer, Expire, Limits, Pace, Suppress, admit
-from omnichannel.messages.lifecycle import OPEN, Event, move
+from omnichannel.messages.lifecycle import Event, move
 from omnichannel.messages.model import AttachmentRef, Channel, Claim, DeliveryStatus, Trace, via
 from omnichannel.messages.quiet import QuietHours
 
@@ -164,20 +171,14 @@ async def _behind(connection: AsyncConnection, ids: Sequence[str]) -> frozenset[
     if not ids:
         return frozenset()
     other = delivery.alias("other")
-    goes_first = or_(
-        other.c.status == DeliveryStatus.SENDING.value,
-        other.c.order_at < delivery.c.order_at,
-        and_(other.c.order_at == delivery.c.order_at, other.c.id < delivery.c.id),
+    same = and_(other.c.order_key == delivery.c.order_key, other.c.id != delivery.c.id)
+    goes_first = and_(  # the first part bounds what is read of the index: what waits for later stays unread
+        other.c.order_at <= delivery.c.order_at,
+        or_(other.c.order_at < delivery.c.order_at, other.c.id < delivery.c.id),
     )
-    blocking = (
-        select(other.c.id)
-        .where(
-            other.c.order_key == delivery.c.order_key,
-            other.c.id != delivery.c.id,
-            other.c.status.in_([each.value for each in OPEN]),
-            goes_first,
-        )
-        .exists()
+    blocking = or_(
+        select(other.c.id).where(same, OTHER_ORDERED_SENDING).exists(),
+        select(other.c.id).where(same, OTHER_ORDERED, goes_first).exists(),
     )
     found = await connection.execute(select(delivery.c.id).where(among(delivery.c.id, ids), blocking))
     return frozenset(found.scalars())
