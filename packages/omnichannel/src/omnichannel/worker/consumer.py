@@ -18,7 +18,7 @@ from omnichannel.channels import Channels
 from omnichannel.database import DatabaseUnavailable, Store
 from omnichannel.database.store import CLAIM_TTL
 from omnichannel.messages.model import Claim
-from omnichannel.messages.outcome import LostAnswer, Outcome
+from omnichannel.messages.outcome import LostAnswer, Outcome, TransientFailure
 from omnichannel.serving.health import Pulse
 from omnichannel.serving.metrics import DELIVERIES, DUE_LAG, IN_FLIGHT, SEND_SECONDS
 from omnichannel.serving.pauses import pause, pause_for_either
@@ -36,6 +36,7 @@ LINGER_S: Final = 0.02  # at most, until there is room for a batch worth a trans
 UNRECORDED: Final = 4  # as many outcomes wait to be written, at most, as this many times the concurrency
 RENEW_EVERY_S: Final = CLAIM_TTL.total_seconds() / 3
 TROUBLE_PAUSE_S: Final = 1.0  # before the database or the stream is asked again
+HELD_UP: Final = "the worker was held up, and its claim had lapsed before it sent anything"
 SEND_TIMEOUT_S: Final = 300.0  # a net under the channels' own bounds
 
 log = structlog.get_logger()
@@ -45,7 +46,7 @@ class Consumer:
     """Delivers up to ``concurrency`` claims at once, as ``owner``. ``clock`` gives the present time in UTC.
 
     ``bell`` is set by whoever knows that something has rung; without it an idle consumer looks after
-    ``idle_at_least_s``, and then ever more seldom.
+    ``idle_at_least_s``, and then ever more seldom. ``steady`` counts seconds from any start.
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class Consumer:
         bell: asyncio.Event | None = None,
         tracing: Tracing | None = None,
         idle_at_least_s: float = IDLE_AT_LEAST_S,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._channels = store, channels
         self._taking = taking(store, stream, owner=owner, clock=clock)
         self._concurrency, self._drain_s = concurrency, drain_s
-        self._pulse, self._clock, self._tracing = pulse, clock, tracing
+        self._pulse, self._clock, self._tracing, self._steady = pulse, clock, tracing, steady
         self._bell, self._idle_s = bell or asyncio.Event(), idle_at_least_s
         self._batch = max(1, concurrency // 2)  # claims that are worth a transaction, while more is to be had
         self._held: dict[str, Claim] = {}  # by delivery id: claimed, and not recorded yet
@@ -120,14 +122,16 @@ class Consumer:
 
     async def _take(self, sends: TaskGroup) -> int:
         """Take what there is room for, and return how many hints were heard."""
+        asked_at = self._steady()
         heard, claims = await self._taking.take(self._free(), under_way=self._sending)
         for claim in claims:
             self._held[claim.delivery_id] = claim
             self._sending[claim.via] += 1
-            sends.create_task(self._deliver(claim), name=f"deliver {claim.delivery_id}")
+            holds_until = asked_at + CLAIM_TTL.total_seconds()
+            sends.create_task(self._deliver(claim, holds_until), name=f"deliver {claim.delivery_id}")
         return heard
 
-    async def _deliver(self, claim: Claim) -> None:
+    async def _deliver(self, claim: Claim, holds_until: float) -> None:
         channel = claim.channel.value
         started = time.monotonic()
         if claim.due_at is not None and claim.attempt == 1:
@@ -135,9 +139,7 @@ class Consumer:
         try:
             try:
                 with IN_FLIGHT.labels(channel).track_inprogress():
-                    outcome = await (
-                        self._send(claim) if self._tracing is None else self._send_traced(claim, self._tracing)
-                    )
+                    outcome = await self._send_in_time(claim, holds_until)
             finally:
                 self._land(claim.via)
             SEND_SECONDS.labels(channel).observe(time.monotonic() - started)
@@ -166,6 +168,12 @@ class Consumer:
     def _ring_if_worth(self) -> None:
         if self._free() >= self._batch:
             self._landed.set()
+
+    async def _send_in_time(self, claim: Claim, holds_until: float) -> Outcome:
+        """Send, unless the whole process has been held up for so long that the delivery may be another worker's."""
+        if self._steady() >= holds_until:
+            return TransientFailure(HELD_UP)
+        return await (self._send(claim) if self._tracing is None else self._send_traced(claim, self._tracing))
 
     async def _send_traced(self, claim: Claim, tracing: Tracing) -> Outcome:
         """Send below the span of the request that brought the message; what the channel passes on leads here."""

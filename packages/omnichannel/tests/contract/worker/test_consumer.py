@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from omnichannel.channels import Channels
-from omnichannel.database import Database, DatabaseUnavailable, Store
+from omnichannel.database import CLAIM_TTL, Database, DatabaseUnavailable, Store
 from omnichannel.messages.model import Channel, Claim, Delivery, DeliveryStatus, NewMessage, Recipient
 from omnichannel.messages.outcome import Delivered, LostAnswer, Outcome, PermanentFailure
 from omnichannel.serving.health import Pulse
 from omnichannel.stream.sql import SqlStream
-from omnichannel.worker.consumer import Consumer
+from omnichannel.worker.consumer import HELD_UP, Consumer
 
 
 def now() -> datetime:
@@ -59,7 +59,7 @@ class Bench:
         self.channels = Channels({Channel.WEBHOOK: self.line, Channel.EMAIL: self.line})
         self.stop = asyncio.Event()
 
-    def consumer(self, *, concurrency: int = 10, drain_s: float = 5, store: Any = None) -> Consumer:
+    def consumer(self, *, concurrency: int = 10, drain_s: float = 5, store: Any = None, **more: Any) -> Consumer:
         return Consumer(
             store or self.store,
             self.stream,
@@ -69,6 +69,7 @@ class Bench:
             drain_s=drain_s,
             pulse=Pulse(now=time.monotonic()),
             clock=now,
+            **more,
         )
 
     async def accept(self, count: int, channel: Channel = Channel.WEBHOOK) -> str:
@@ -210,3 +211,21 @@ async def test_a_lost_answer_of_a_webhook_is_tried_again(bench: Bench) -> None:
     await running
     (delivery,) = await bench.deliveries(message_id)
     assert (delivery.status, delivery.last_error) == (DeliveryStatus.RETRY_WAIT, "no answer")
+
+
+async def test_a_worker_that_was_held_up_past_its_claim_sends_nothing(bench: Bench) -> None:
+    bench.line.open.set()
+    read: list[float] = []
+
+    def steady() -> float:  # all the time of a claim passes between taking it and sending
+        read.append(len(read) * CLAIM_TTL.total_seconds())
+        return read[-1]
+
+    message_id = await bench.accept(1)
+    running = asyncio.create_task(bench.consumer(steady=steady).run(bench.stop))
+    await bench.until(lambda: len(read) >= 2)
+    bench.stop.set()
+    await running
+    assert bench.line.sent == []
+    (delivery,) = await bench.deliveries(message_id)
+    assert (delivery.status, delivery.last_error) == (DeliveryStatus.RETRY_WAIT, HELD_UP)
