@@ -28,7 +28,7 @@ from omnichannel.stream.sql import SqlStream
 START = datetime(2030, 1, 1, tzinfo=UTC)
 STEPS = 80
 SEEDS = range(6)
-SOAKED_SEEDS = range(6, 250)
+SOAKED_SEEDS = [range(first, min(first + 25, 250)) for first in range(6, 250, 25)]
 
 
 class Crash(Exception):
@@ -211,7 +211,9 @@ class World:
             if record.status in (DeliveryStatus.DELIVERED, DeliveryStatus.ACCEPTED):
                 assert came
             lost = {each.number for each in record.history if each.outcome == "lost"}
-            assert set(came[:-1]) <= lost, (delivery.id, came, record.history)  # a repetition, and the record says so
+            kept = [each for each in came if each not in lost]  # the record knows how these went: one at most, and
+            # what else came is on record as lost. A worker that was held up may even send its own after the next one's.
+            assert len(kept) <= 1, (delivery.id, came, record.history)
             if delivery.channel is Channel.EMAIL:
                 assert len(came) <= 1  # nobody is written to again blindly
 
@@ -240,8 +242,9 @@ async def test_every_message_ends_and_nothing_comes_twice_unaccounted_for(tmp_pa
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-async def test_every_message_ends_under_many_more_crashes(tmp_path: Path) -> None:
-    for seed in SOAKED_SEEDS:
+@pytest.mark.parametrize("seeds", SOAKED_SEEDS, ids=str)
+async def test_every_message_ends_under_many_more_crashes(tmp_path: Path, seeds: range) -> None:
+    for seed in seeds:
         await live(tmp_path, seed)
 
 

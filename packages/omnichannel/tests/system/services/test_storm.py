@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from aiohttp import web
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 SERVICES = ["api", "api", "scheduler", "scheduler", "worker", "worker", "worker", "worker"]
+STARTED_IN_PEACE = 0.75  # of what is started: at work before the next is killed
 FINAL = {"completed", "partially_failed", "failed", "cancelled"}
 
 
@@ -28,28 +29,31 @@ class Receiver:
         return web.Response()
 
 
-async def send(publisher: Any, number: int, url: str) -> str:
+async def send(publisher: Any, client: ClientSession, number: int, url: str) -> str:
     """Hand in one message, with one key, to whichever api answers, until one has said that it is taken."""
     body = {"subject": str(number), "body": "b", "recipients": [{"channel": "webhook", "address": url}]}
     while True:
         apis = [each for each in publisher.services if each.name == "api" and each.process.poll() is None]
         if apis:
             api = random.choice(apis)
+            place = f"{api.url}/v1/messages"
             try:
-                async with httpx2.AsyncClient(base_url=api.url, timeout=10) as client:
-                    answer = await client.post("/v1/messages", json=body, headers={"idempotency-key": f"m-{number}"})
-            except httpx2.TransportError:
-                answer = None
-            if answer is not None and answer.status_code == 202:
-                return str(answer.json()["id"])
-            assert answer is None or answer.status_code in (409, 503), answer.text
+                async with client.post(place, json=body, headers={"idempotency-key": f"m-{number}"}) as answer:
+                    if answer.status == 202:
+                        return str((await answer.json())["id"])
+                    assert answer.status in (409, 503), (await answer.text(), api.log.read_text()[-4000:])
+            except (ClientError, TimeoutError):
+                pass
         await asyncio.sleep(0.2)
 
 
 async def kill_in_turn(
     publisher: Any, killable_postgres: Any, dice: random.Random, stop: asyncio.Event
 ) -> Counter[str]:
-    """Kill one thing after the other, each in its turn of a shuffled round, and start another in its place."""
+    """Kill one thing after the other, each in its turn of a shuffled round, and start another in its place.
+
+    Mostly the next dies when that one is at work, however long a busy machine takes to start it; now and then before.
+    """
     killed: Counter[str] = Counter()
     while not stop.is_set():
         for name in dice.sample(["api", "scheduler", "worker", "postgres"], 4):
@@ -60,7 +64,9 @@ async def kill_in_turn(
                 running = [each for each in publisher.services if each.name == name and each.process.poll() is None]
                 if running:
                     dice.choice(running).kill()
-                await asyncio.to_thread(publisher.spawn, name)
+                fresh = await asyncio.to_thread(publisher.spawn, name)
+                if dice.random() < STARTED_IN_PEACE:
+                    await asyncio.to_thread(fresh.wait_until_ready)
             killed[name] += 1
             await asyncio.sleep(dice.uniform(0.5, 1.5))
     return killed
@@ -76,27 +82,43 @@ async def storm(new_publisher: Callable[..., Any], killable_postgres: Any, count
     await asyncio.to_thread(publisher.start, *SERVICES)
     stop, gate = asyncio.Event(), asyncio.Semaphore(20)
 
-    async def one(number: int) -> str:
-        async with gate:
-            return await send(publisher, number, receiver.url)
+    async with asyncio.timeout(within_s), ClientSession(timeout=ClientTimeout(total=10)) as client:
 
-    async with asyncio.timeout(within_s):
+        async def one(number: int) -> str:
+            async with gate:
+                return await send(publisher, client, number, receiver.url)
+
         killing = asyncio.create_task(kill_in_turn(publisher, killable_postgres, random.Random(1), stop))
+        began = time.monotonic()
         ids = await asyncio.gather(*(one(number) for number in range(count)))
         stop.set()
         killed = await killing
+        accepted_s = time.monotonic() - began
         for name in set(SERVICES):  # whoever the last kills have left is joined by one that was not there
             await asyncio.to_thread(publisher.start, name)
         messages = await completed(publisher, set(ids))
+        ended_s = time.monotonic() - began
+        again = {each: times for each, times in receiver.ids.items() if times > 1}
+        lost = {each: await lost_attempts(publisher, client, each) for each in again}
     assert set(killed) == {"api", "scheduler", "worker", "postgres"}
     assert len(set(ids)) == len(messages) == count  # every key has one message
     deliveries = {each["id"]: each for message in messages for each in message["deliveries"]}
     assert {each["status"] for each in deliveries.values()} == {"delivered"}
     assert set(receiver.ids) == set(deliveries)  # a receiver that goes by the id has each once, and misses none
-    again = {each for each, times in receiver.ids.items() if times > 1}
-    assert all(deliveries[each]["attempts"] > 1 for each in again)  # repeated only where an attempt has no answer
+    assert all(times <= 1 + lost[each] for each, times in again.items())  # only where an attempt has no recorded end
+    print(
+        f"{count} messages accepted within {accepted_s:.0f} s, ended within {ended_s:.0f} s;"
+        f" killed {dict(killed)}; {len(again)} came again, of an attempt without recorded end"
+    )
     publisher.stop()
     await runner.cleanup()
+
+
+async def lost_attempts(publisher: Any, client: ClientSession, delivery_id: str) -> int:
+    """Return how many attempts of a delivery are on record as without an answer."""
+    api = next(each for each in reversed(publisher.services) if each.name == "api" and each.process.poll() is None)
+    async with client.get(f"{api.url}/v1/deliveries/{delivery_id}/attempts") as answer:
+        return sum(each["outcome"] == "lost" for each in (await answer.json())["items"])
 
 
 async def completed(publisher: Any, wanted: set[str]) -> list[dict[str, Any]]:
@@ -121,9 +143,7 @@ async def completed(publisher: Any, wanted: set[str]) -> list[dict[str, Any]]:
 async def test_every_message_arrives_whatever_is_killed(
     new_publisher: Callable[..., Any], killable_postgres: Any
 ) -> None:
-    began = time.monotonic()
     await storm(new_publisher, killable_postgres, 120, within_s=200)
-    print(f"stormed for {time.monotonic() - began:.1f} s")
 
 
 @pytest.mark.soak
