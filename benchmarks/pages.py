@@ -23,6 +23,7 @@ PICTURES: Final = DOCS / "pictures"
 README: Final = DOCS.parent / "README.md"
 SHOWN: Final = re.compile(r"\]\((?:docs/)?pictures/([a-z0-9-]+)\.svg\)")
 OURS: Final = ("waypost", "omnichannel", "postgresql", "sqlite")  # the publisher's own rows are named by database
+COLUMN: Final = re.compile(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b")
 MARKED: Final = re.compile(r"(<!-- figures: (?P<name>[a-z0-9-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 LABELS: Final = {
@@ -32,7 +33,8 @@ LABELS: Final = {
     "cpu_us": "processor time each, µs",
     "dns_p50_ms": "then in DNS, p50 ms",
     "dns_p99_ms": "then in DNS, p99 ms",
-    "dns_p99_beside_ms": "DNS beside 10,000 checks, p99 ms",
+    "dns_alone_p99_ms": "DNS alone, p99 ms",
+    "dns_beside_p99_ms": "DNS beside 10,000 checks, p99 ms",
     "failed": "failed",
     "gone_ms": "still named for, ms",
     "gone_p50_ms": "gone after, p50 ms",
@@ -87,14 +89,16 @@ def shown_pictures() -> set[str]:
 
 
 def table_of(document: dict[str, Any]) -> str:
-    """Return a file's figures as a table, with the machine under it."""
+    """Return a file's figures as a table, with the machine, who was absent, and what is to be known under it."""
     if "curve" in document:
         head, lines = _curve_table(document)
     else:
         head, lines = _row_table(document)
     rule = ["---", *("---:" for _ in head[1:])]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *lines))
-    return f"{table}\n{_measured(document)}.\n"
+    told = [*document.get("absent", ()), *document.get("notes", ())]
+    remarks = "".join(f"- {_worded(each)}.\n" for each in told)
+    return f"{table}\n{_measured(document)}.\n" + (f"\n{remarks}" if told else "")
 
 
 def pictures_of(document: dict[str, Any]) -> dict[str, str]:
@@ -152,11 +156,17 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _worded(note: str) -> str:
+    """Return a note with the columns by the names that the table gives them."""
+    return COLUMN.sub(lambda found: f"*{LABELS[found[0]]}*" if found[0] in LABELS else found[0], note)
+
+
 def _measured(document: dict[str, Any]) -> str:
     machine = document["machine"]
     load = f", load {machine['load']}" if "load" in machine else ""
+    rounds = "1 round" if document["rounds"] == 1 else f"{document['rounds']} rounds"
     return (
-        f"{document['rounds']} rounds of {document['seconds']:g} s, {document['measured_at'][:10]}, "
+        f"{rounds} of {document['seconds']:g} s, {document['measured_at'][:10]}, "
         f"{machine['processor']}, {machine['cores']} cores{load}, {machine['distribution']}, Python {machine['python']}"
     )
 

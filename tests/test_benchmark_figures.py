@@ -164,3 +164,12 @@ def test_every_picture_and_marker_of_the_page_is_there() -> None:
     assert shown_pictures()
     for name in shown_pictures():
         ET.fromstring((PICTURES / f"{name}.svg").read_text())
+
+
+def test_what_is_to_be_known_and_who_was_absent_stand_under_the_table(tmp_path: Path) -> None:
+    told = row()
+    told.notes.append("cpu_us is of all processes")
+    path = write_row(told, tmp_path, rounds=1, seconds=2.0, about=MACHINE)
+    lines = table_of(msgspec.json.decode(path.read_bytes())).splitlines()
+    assert "1 round of 2 s, " in lines[-4]
+    assert lines[-2:] == ["- etcd is absent; get it.", "- *processor time each, µs* is of all processes."]
