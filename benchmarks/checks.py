@@ -26,6 +26,7 @@ from waypost.health.link import ProberLink
 from waypost.health.wire import News, Watch
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"status": "ok"}'
+PATIENCE_S = 30.0  # until a prober of many connections has closed them
 
 
 class Server(asyncio.Protocol):
@@ -107,7 +108,10 @@ async def checking(port: int, *, targets: int, interval_s: float) -> AsyncIterat
         yield psutil.Process(prober.pid), news
     finally:
         link.close()
-        await asyncio.to_thread(prober.wait, 10)
+        try:
+            await asyncio.to_thread(prober.wait, PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            prober.kill()
 
 
 async def measure(

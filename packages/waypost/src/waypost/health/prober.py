@@ -58,7 +58,8 @@ class _Prober:
             watching.close()
 
     def _tell(self, message: News | Doubting) -> None:
-        self._writer.write(encode_line(message))
+        if not self._writer.is_closing():  # else there is nobody to tell, and the reader is about to say so
+            self._writer.write(encode_line(message))
 
     def _doubt_turned(self) -> None:
         doubt = self._doubt
