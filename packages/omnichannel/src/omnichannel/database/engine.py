@@ -27,6 +27,9 @@ PLANNING: Final = "; ".join(
 until the table has been analyzed: for a minute and more after a million messages have come at once.
 """
 
+BROKEN: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises by itself. The last is its word for an answer that broke off, and none of the other two."""
+
 REPLAN_EVERY_S: Final = 5.0  # how long a prepared statement goes by the tables' size of then
 
 PASSING_STATES: Final = ("08", "53", "57P", "40001", "40P01", "55P03")  # PostgreSQL's appendix A, "Error Codes"
@@ -145,7 +148,7 @@ def _foreign_errors() -> Iterator[None]:
         if not error.connection_invalidated and not _passes(error.orig):
             raise
         raise DatabaseUnavailable(str(error.orig)) from error
-    except (exc.TimeoutError, OSError) as error:  # no connection free; none to be had
+    except (exc.TimeoutError, asyncpg.InternalClientError, OSError) as error:  # no connection free; none to be had
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
 
@@ -192,7 +195,7 @@ def _configure_postgresql(dbapi_connection: Any, _record: object) -> None:
     """Set what holds for the session: outside a transaction, and not in the start-up packet, which poolers refuse."""
     try:
         dbapi_connection.run_async(lambda driver: driver.execute(PLANNING))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except BROKEN as error:
         raise ConnectionError(str(error)) from error
 
 
@@ -203,7 +206,7 @@ def _plan_anew(dbapi_connection: Any, record: Any, _: object) -> None:
         return
     try:
         dbapi_connection.run_async(lambda driver: driver.execute("DISCARD PLANS"))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (*BROKEN, OSError) as error:
         raise exc.DisconnectionError(str(error)) from error  # and the pool hands out another
     record.info["planned_at"] = now
 
