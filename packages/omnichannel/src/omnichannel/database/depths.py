@@ -37,7 +37,7 @@ async def read_depths(database: Database, *, now: datetime) -> Depths:
             bounded = statement.limit(COUNTED).subquery()
             return int((await connection.execute(select(func.count()).select_from(bounded))).scalar_one())
 
-        due_at = (await connection.execute(first_due())).scalar_one_or_none()
+        due_at: int | None = (await connection.execute(first_due())).scalar()
         last = select(func.max(stream_hint.c.number)).scalar_subquery()
         unheard = (func.coalesce(last, 0) - stream_position.c.number).label("unheard")
         lag = (await connection.execute(select(stream_position.c.consumer_group, unheard))).all()

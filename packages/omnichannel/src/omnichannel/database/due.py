@@ -76,7 +76,7 @@ async def queue_due(connection: AsyncConnection, *, now_ms: int, limit: int) -> 
     return [QueuedNow(row.id, row.message_id) for row in queued]
 
 
-def first_due() -> Select[tuple[int]]:
+def first_due() -> Select[int]:
     """Return the statement that finds when the first of what waits is due.
 
     For a minimum PostgreSQL may read all that waits, where it believes that to be little.
