@@ -96,6 +96,7 @@ async def _follow(
         if isinstance(message, Alive):
             patience_s = silent_s
         revision = following.take_in(message)
+        del message  # a snapshot is as large as what was taken in of it, and the next message may be long in coming
         if revision is not None:
             writer.write(encode_frame(Applied(revision=revision)))
             await writer.drain()
