@@ -43,14 +43,13 @@ def _pinned(measure: Measure) -> Measure:
     return rows
 
 
-def _publisher(folder: Path, effort: Effort) -> list[Row]:
+def _publisher(folder: Path, effort: Effort) -> Iterator[Row]:
     """Measure the publisher, whose processes run on all cores, as those of its peers do."""
     pending = max(effort.sizes, default=0)
-    rows = publisher_rows(folder, rounds=effort.rounds, seconds=effort.seconds, pending=pending)
     drawn = {"publisher-accept": ("cpu_us", "rate"), "publisher-deliver": ("cpu_us", "rate")}
-    for row in rows:
+    for row in publisher_rows(folder, rounds=effort.rounds, seconds=effort.seconds, pending=pending):
         row.drawn = drawn.get(row.name, ("p99_ms",))
-    return rows
+        yield row
 
 
 ROWS: Final[Mapping[str, Measure]] = {
