@@ -65,7 +65,7 @@ def register_rows(folder: Path, effort: Effort) -> list[Row]:
     single = f"registering one instance a call, {REGISTER_CONNECTIONS} connections"
     most = Row("register-most", f"{single}, as many as go", columns, drawn=("cpu_us", "rate"))
     fixed = Row("register-fixed", f"{single}, {REGISTER_RATE:,} a second", columns, drawn=("p99_ms",))
-    about = f"registering {BATCH} instances a call, {BATCH_CONNECTIONS} connections; rate and cpu_us are of an instance"
+    about = f"registering {BATCH} instances a call, {BATCH_CONNECTIONS} connections; figures are of an instance"
     batch = Row("register-batch", about, columns, drawn=("cpu_us", "rate"))
     with ExitStack() as stack:
         stores = _stores(stack, folder, most, only=_contenders(effort))
