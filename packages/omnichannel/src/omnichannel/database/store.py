@@ -223,25 +223,40 @@ class Store:
             return await due_rows.read_agenda(connection)
 
     async def claim(
-        self, ids: Collection[str], *, owner: str, now: datetime, under_way: Mapping[str, int] | None = None
+        self,
+        ids: Collection[str],
+        *,
+        owner: str,
+        now: datetime,
+        under_way: Mapping[str, int] | None = None,
+        hanging: Mapping[str, int] | None = None,
     ) -> tuple[Claim, ...]:
         """Claim those of the deliveries that are queued and may leave now, and start an attempt for each.
 
         What another worker has claimed, and what is cancelled or done, is left out; what has expired or is suppressed
         ends here, and what its channel's limits hold back is due again later. ``owner`` names the worker in the
-        attempt's record, ``under_way`` counts what it is sending already. The claim holds for CLAIM_TTL.
+        attempt's record, ``under_way`` counts what it is sending already by account, ``hanging`` says how many more it
+        may send to each provider that hangs. The claim holds for CLAIM_TTL.
         """
         if not ids:
             return ()
         async with self._database.write() as connection:
+            until_ms, room = to_ms(now + CLAIM_TTL), under_way or {}
             taken = await take(
-                connection, ids, owner=owner, now=now, until_ms=to_ms(now + CLAIM_TTL), room=under_way or {}
+                connection, ids, owner=owner, now=now, until_ms=until_ms, room=room, hanging=hanging or {}
             )
             await ring(connection, taken.ring, now_ms=to_ms(now))
         return taken.claims
 
     async def claim_heard(
-        self, group: str, *, limit: int, owner: str, now: datetime, under_way: Mapping[str, int] | None = None
+        self,
+        group: str,
+        *,
+        limit: int,
+        owner: str,
+        now: datetime,
+        under_way: Mapping[str, int] | None = None,
+        hanging: Mapping[str, int] | None = None,
     ) -> tuple[int, tuple[Claim, ...]]:
         """Hear up to ``limit`` hints of the stream in this database for a group, claim as ``claim`` does, and pass on.
 
@@ -253,8 +268,9 @@ class Store:
             heard = await hearing.hear(connection, group, limit=limit)
             if not heard.ids:
                 return 0, ()
+            until_ms, room = to_ms(now + CLAIM_TTL), under_way or {}
             taken = await take(
-                connection, heard.ids, owner=owner, now=now, until_ms=to_ms(now + CLAIM_TTL), room=under_way or {}
+                connection, heard.ids, owner=owner, now=now, until_ms=until_ms, room=room, hanging=hanging or {}
             )
             await hearing.pass_by(connection, group, heard.number)
             await ring(connection, taken.ring, now_ms=to_ms(now))

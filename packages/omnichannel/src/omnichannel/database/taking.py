@@ -33,7 +33,7 @@ from omnichannel.database.tables import (
 )
 from omnichannel.messages.admission import Admit, Candidate, Defer, Expire, Limits, Pace, Suppress, admit
 from omnichannel.messages.lifecycle import Event, move
-from omnichannel.messages.model import AttachmentRef, Channel, Claim, DeliveryStatus, Trace, via
+from omnichannel.messages.model import AttachmentRef, Channel, Claim, DeliveryStatus, Trace, provider, via
 from omnichannel.messages.quiet import QuietHours
 
 __all__ = ["Taken", "read_limits", "take"]
@@ -60,12 +60,14 @@ async def take(
     now: datetime,
     until_ms: int,
     room: Mapping[str, int],
+    hanging: Mapping[str, int],
 ) -> Taken:
     """Claim those of the deliveries that may leave now, and start an attempt for each, in the order of the ids.
 
     A rival's claim that is not committed yet is waited for, not skipped: whoever is told nothing here may commit the
     stream's position, because each of these deliveries is then certainly somebody's. ``room`` is how many attempts each
-    account has under way in the worker; it counts only where the account's limits bound it.
+    account has under way in the worker; it counts only where the account's limits bound it. ``hanging`` is how many
+    more each provider that hangs may have.
     """
     rows = {row.id: row for row in await _lock(connection, ids)}
     if not rows:
@@ -81,6 +83,7 @@ async def take(
     used = await lock_used(connection, bounded, now=now)
     used_before = dict(used)
     under_way = defaultdict(int, room)
+    left = dict(hanging)
     admitted: list[Row[Any]] = []
     moved: list[dict[str, object]] = []
     for row in asked:
@@ -89,11 +92,12 @@ async def take(
             continue
         account = _via(row)
         own = limits.get(account, Limits())
+        whom = provider(Channel(row.channel), row.account, row.address) if left else ""
         decision = admit(
             _candidate(row, behind=row.id in behind),
             own,
             pace=paces.get(account),
-            room=None if own.concurrency is None else own.concurrency - under_way[account],
+            room=_less(None if own.concurrency is None else own.concurrency - under_way[account], left.get(whom)),
             now=now,
             quota_left=None if own.daily_quota is None else own.daily_quota - used[account],
             quota_over_at=None if own.daily_quota is None else next_day(now),
@@ -102,6 +106,8 @@ async def take(
             case Admit(pace):
                 admitted.append(row)
                 under_way[account] += 1
+                if whom in left:
+                    left[whom] -= 1
                 if account in used:
                     used[account] += 1
                 paces |= {} if pace is None else {account: pace}
@@ -279,6 +285,11 @@ async def _attachments(
     for row in await connection.execute(statement):
         found[row.message_id] += (AttachmentRef(row.name, row.media_type, bytes(row.content)),)
     return found
+
+
+def _less(one: int | None, other: int | None) -> int | None:
+    """Return the smaller bound; None is none."""
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 def _via(row: Row[Any]) -> str:

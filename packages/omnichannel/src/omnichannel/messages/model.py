@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+from urllib.parse import urlsplit
 
 __all__ = [
     "AttachmentRef",
@@ -26,6 +27,7 @@ __all__ = [
     "Recipient",
     "Trace",
     "Variant",
+    "provider",
     "via",
 ]
 
@@ -64,6 +66,13 @@ _ADDED: Final[dict[str, Channel]] = {}
 def via(channel: Channel, account: str | None) -> str:
     """Return what an account is called with its channel: ``sms:marketing``, or ``sms`` for the one without a name."""
     return channel.value if account is None else f"{channel.value}:{account}"
+
+
+def provider(channel: Channel, account: str | None, address: str) -> str:
+    """Return what fails as one: an account's provider; of a channel without accounts, the server of an address."""
+    if channel in (Channel.WEBHOOK, Channel.APPRISE):
+        return f"{channel.value} {urlsplit(address).netloc.rpartition('@')[2]}"
+    return via(channel, account)
 
 
 class DeliveryStatus(StrEnum):
@@ -254,6 +263,11 @@ class Claim:
     def via(self) -> str:
         """The channel, and the account on it: what has limits, a quota and a circuit of its own."""
         return via(self.channel, self.account)
+
+    @property
+    def provider(self) -> str:
+        """Whom an attempt waits for."""
+        return provider(self.channel, self.account, self.address)
 
     @property
     def counted(self) -> int:

@@ -7,7 +7,6 @@ lapses only when its worker has died. Outcomes are written many at a time; meanw
 import asyncio
 import time
 from asyncio import TaskGroup
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -24,6 +23,7 @@ from omnichannel.serving.metrics import DELIVERIES, DUE_LAG, IN_FLIGHT, SEND_SEC
 from omnichannel.serving.pauses import pause, pause_for_either
 from omnichannel.serving.tracing import under_span
 from omnichannel.stream.protocol import Stream, StreamUnavailable
+from omnichannel.worker.places import Places
 from omnichannel.worker.taking import taking
 from waypost_client.tracing import Tracing
 
@@ -67,12 +67,11 @@ class Consumer:
     ) -> None:
         self._store, self._channels = store, channels
         self._taking = taking(store, stream, owner=owner, clock=clock)
-        self._concurrency, self._drain_s = concurrency, drain_s
+        self._places, self._drain_s = Places(concurrency), drain_s
         self._pulse, self._clock, self._tracing, self._steady = pulse, clock, tracing, steady
         self._bell, self._idle_s = bell or asyncio.Event(), idle_at_least_s
         self._batch = max(1, concurrency // 2)  # claims that are worth a transaction, while more is to be had
         self._held: dict[str, Claim] = {}  # by delivery id: claimed, and not recorded yet
-        self._sending: Counter[str] = Counter()  # of those, by account: under way
         self._deadlines: set[asyncio.Timeout] = set()  # of the sends in progress
         self._landed = asyncio.Event()
         self._drained = False
@@ -117,16 +116,18 @@ class Consumer:
         return self._free()
 
     def _free(self) -> int:
-        sending, unrecorded = self._sending.total(), len(self._held)
-        return max(0, min(self._concurrency - sending, self._concurrency * UNRECORDED - unrecorded))
+        unrecorded = self._places.places * UNRECORDED - len(self._held)
+        return max(0, min(self._places.free(now=self._steady()), unrecorded))
 
     async def _take(self, sends: TaskGroup) -> int:
         """Take what there is room for, and return how many hints were heard."""
         asked_at = self._steady()
-        heard, claims = await self._taking.take(self._free(), under_way=self._sending)
+        heard, claims = await self._taking.take(
+            self._free(), under_way=self._places.accounts, hanging=self._places.room_of_hanging(now=asked_at)
+        )
         for claim in claims:
             self._held[claim.delivery_id] = claim
-            self._sending[claim.via] += 1
+            self._places.begin(claim, now=asked_at)
             holds_until = asked_at + CLAIM_TTL.total_seconds()
             sends.create_task(self._deliver(claim, holds_until), name=f"deliver {claim.delivery_id}")
         return heard
@@ -141,7 +142,8 @@ class Consumer:
                 with IN_FLIGHT.labels(channel).track_inprogress():
                     outcome = await self._send_in_time(claim, holds_until)
             finally:
-                self._land(claim.via)
+                self._places.end(claim, now=self._steady())
+                self._ring_if_worth()
             SEND_SECONDS.labels(channel).observe(time.monotonic() - started)
             DELIVERIES.labels(channel, type(outcome).__name__).inc()
             log.info(
@@ -160,10 +162,6 @@ class Consumer:
             if self._held.get(claim.delivery_id) is claim:
                 del self._held[claim.delivery_id]
             self._ring_if_worth()
-
-    def _land(self, account: str) -> None:
-        self._sending[account] -= 1
-        self._ring_if_worth()
 
     def _ring_if_worth(self) -> None:
         if self._free() >= self._batch:

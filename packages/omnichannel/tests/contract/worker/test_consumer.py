@@ -17,6 +17,7 @@ from omnichannel.messages.outcome import Delivered, LostAnswer, Outcome, Permane
 from omnichannel.serving.health import Pulse
 from omnichannel.stream.sql import SqlStream
 from omnichannel.worker.consumer import HELD_UP, Consumer
+from omnichannel.worker.places import LONG_S
 
 
 def now() -> datetime:
@@ -103,6 +104,25 @@ async def test_no_more_is_sent_at_once_than_there_is_room_for(bench: Bench) -> N
     await running
     assert bench.line.most_at_once == 4
     assert {each.status for each in await bench.deliveries(message_id)} == {DeliveryStatus.DELIVERED}
+
+
+async def test_a_provider_that_hangs_keeps_nobody_else_waiting(bench: Bench) -> None:
+    instant, mail = [1000.0], Line()
+    mail.open.set()
+    bench.channels = Channels({Channel.WEBHOOK: bench.line, Channel.EMAIL: mail})
+    hung = await bench.accept(8)
+    running = asyncio.create_task(bench.consumer(concurrency=8, steady=lambda: instant[0]).run(bench.stop))
+    await bench.until(lambda: len(bench.line.sent) == 8)  # it has every place
+    more, others = await bench.accept(20), await bench.accept(10, Channel.EMAIL)
+    instant[0] += LONG_S + 0.1
+    await bench.until(lambda: len(mail.sent) == 10)
+    assert len(bench.line.sent) == 8
+    bench.line.open.set()
+    bench.stop.set()
+    await running
+    for each in (hung, others):
+        assert {delivery.status for delivery in await bench.deliveries(each)} == {DeliveryStatus.DELIVERED}
+    assert {delivery.status for delivery in await bench.deliveries(more)} == {DeliveryStatus.SCHEDULED}
 
 
 async def test_two_consumers_send_nothing_twice(bench: Bench) -> None:
