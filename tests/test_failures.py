@@ -187,7 +187,7 @@ def test_a_killed_platform_comes_back_with_all_that_it_acknowledged(started: Cal
             enough.set()
 
     tasks = {task["pid"]: task for name in ("api", "worker", "scheduler") for task in platform.tasks(name)}
-    listeners = ("http", "dns", "balancer", "balancer_admin")
+    listeners = ("http", "dns", "dns_admin", "balancer", "balancer_admin")
     addresses = {f"WAYPOST_{name.upper()}_ADDRESS": platform.address(name) for name in listeners}
     with ThreadPoolExecutor(32) as callers:
         for number in range(1_000):

@@ -59,6 +59,13 @@ class Platform:
         return dict(json.loads((self.state / "run.json").read_text()))
 
     @property
+    def own_addresses(self) -> list[str]:
+        """Return the flags with which it comes back where it is now, so that its tasks are told what they were told."""
+        run = self.run
+        flags = {"--http-address": "http", "--dns-address": "dns", "--dns-admin-address": "dns_admin"}
+        return [each for flag, name in flags.items() for each in (flag, run[f"{name}_address"])]
+
+    @property
     def output(self) -> str:
         return (self.folder / "output").read_text()
 

@@ -151,7 +151,7 @@ def test_a_count_grows_and_shrinks_and_outlives_a_killed_platform(platform: Any,
     first = platform.tasks[0]["instance"]
     assert done(platform.command("scale", "web=4", "-o", "json")) == [{"service": "web", "what": "scaled", "count": 4}]
     assert len(platform.answered("web")) == 4
-    flags = [each for name in ("http", "dns") for each in (f"--{name}-address", platform.run[f"{name}_address"])]
+    flags = platform.own_addresses
     before = {task["instance"] for task in platform.tasks}
     platform.process.kill()
     platform.wait()

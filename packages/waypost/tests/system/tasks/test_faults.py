@@ -151,7 +151,7 @@ def test_a_supervisor_that_is_stopped_for_a_while_removes_nobody_on_waking(
 def test_two_supervisors_after_another_never_double_a_task(platform: Any, echo: Echo) -> None:
     manifest = HEAD + echo("web", count=2)
     platform.up(manifest)
-    flags = [each for name in ("http", "dns") for each in (f"--{name}-address", platform.run[f"{name}_address"])]
+    flags = platform.own_addresses
     for pause_s in (0.3, 0.6, 0.9):  # killed while it adopts
         platform.signal(signal.SIGKILL)
         platform.wait()

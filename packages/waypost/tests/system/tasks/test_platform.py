@@ -129,7 +129,7 @@ def test_tasks_that_outlive_a_killed_platform_are_adopted(platform: Any, echo: E
     manifest = HEAD + echo("web", count=2) + echo("job")
     platform.up(manifest)
     before = {task["instance"]: task["pid"] for task in platform.tasks}
-    flags = [each for name in ("http", "dns") for each in (f"--{name}-address", platform.run[f"{name}_address"])]
+    flags = platform.own_addresses
     platform.signal(signal.SIGKILL)
     platform.wait()
     dead = next(instance for instance, pid in before.items())

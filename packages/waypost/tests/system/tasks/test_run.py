@@ -280,7 +280,7 @@ def test_where_there_is_no_such_service_none_is_made_but_in_a_registry_of_ours(m
 def test_a_platform_that_starts_anew_leaves_what_runs_on_its_own_alone(platform: Any, echo: Callable[..., str]) -> None:
     manifest = 'namespace = "example.test"\n' + echo("web")
     platform.up(manifest)
-    flags = [each for name in ("http", "dns") for each in (f"--{name}-address", platform.run[f"{name}_address"])]
+    flags = platform.own_addresses
     somewhere = Somewhere(f"http://{platform.run['http_address']}", platform.folder)
     try:
         process = somewhere.run()
