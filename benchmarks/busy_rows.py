@@ -18,7 +18,7 @@ from benchmarks.dns_load import DnsLoad, DnsResult
 from benchmarks.http_load import HttpLoad
 from benchmarks.rounds import Contender, Effort, Row, run_rounds
 from benchmarks.servers import SERVER_CORE, Server, made, on_core, python
-from benchmarks.stores import waypost_store
+from benchmarks.stores import SERVICES, waypost_store
 from benchmarks.waypost_parts import Registry, fill
 
 __all__ = ["busy_rows"]
@@ -39,7 +39,7 @@ def busy_rows(folder: Path, effort: Effort) -> list[Row]:
     row = Row("dns-busy", f"{QUERIES:,} queries a second, on the registry's core", COLUMNS, drawn=("p99_ms",))
     with Registry.running(made(folder / "waypost")) as registry:
         store = waypost_store(registry)
-        first = 1 + len(store.services)
+        first = 1 + SERVICES
         asyncio.run(fill(registry.port, NAMES, ADDRESSES, first=first))
         discover = HttpLoad(port=registry.port, seconds=0, connections=CONNECTIONS, requests=(store.discover,))
         register = HttpLoad(
