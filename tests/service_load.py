@@ -5,11 +5,11 @@
 of its own, even where another address answered.
 """
 
-import asyncio
 import sys
 from collections import Counter
 from typing import Any
 
+import uvloop
 from tests.steady_load import Asked, until_told
 
 from omnichannel.discovery import ServiceClient, ServiceEndpoints
@@ -46,4 +46,4 @@ async def _call_until_told(per_s: float, nameserver: str, namespace: str) -> Ask
 
 if __name__ == "__main__":
     rate, nameserver, namespace = sys.argv[1:]
-    print(asyncio.run(_call_until_told(float(rate), nameserver, namespace)).text())
+    print(uvloop.run(_call_until_told(float(rate), nameserver, namespace)).text())

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.steady_load import Asked, Load
 from waypost.promise import read_events, violations
 
 WAYPOST = Path(sys.executable).with_name("waypost")
+CLIENTS = 2  # processes that call through ServiceClient, and share the load
 PATIENCE_S = 150.0
 MANIFEST = """
 namespace = "secure-api.local"
@@ -92,12 +93,23 @@ def deployable(tmp_path: Path) -> Iterator[Deployable]:
     platform.clear()
 
 
-async def deploy_under_load(platform: Deployable, *, times: int, per_s: float) -> dict[str, Asked]:
-    run = platform.run
-    loads = {
-        "balancer": Load(f"http://{run['balancer_address']}/health", str(per_s)),
-        "ServiceClient": Load(str(per_s), run["dns_address"], "secure-api.local", module="tests.service_load"),
-    }
+BOTH_WAYS = ("balancer", "ServiceClient")
+
+
+def loads_of(run: dict[str, Any], ways: Sequence[str], per_s: float) -> dict[str, Load]:
+    """Return so many requests a second for each way that a request may go."""
+    loads = {}
+    if "balancer" in ways:
+        loads["balancer"] = Load(f"http://{run['balancer_address']}/health", str(per_s))
+    if "ServiceClient" in ways:
+        for number in range(1, CLIENTS + 1):
+            rate, names = str(per_s / CLIENTS), (run["dns_address"], "secure-api.local")
+            loads[f"ServiceClient {number}"] = Load(rate, *names, module="tests.service_load")
+    return loads
+
+
+async def deploy_under_load(platform: Deployable, *, ways: Sequence[str], times: int, per_s: float) -> dict[str, Asked]:
+    loads = loads_of(platform.run, ways, per_s)
     for load in loads.values():
         await load.begin()
     began = time.monotonic()
@@ -135,8 +147,8 @@ async def dead_targets(platform: Deployable) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in counted)
 
 
-async def check(platform: Deployable, *, times: int, per_s: float) -> None:
-    for name, asked in (await deploy_under_load(platform, times=times, per_s=per_s)).items():
+async def check(platform: Deployable, *, ways: Sequence[str] = BOTH_WAYS, times: int, per_s: float) -> None:
+    for name, asked in (await deploy_under_load(platform, ways=ways, times=times, per_s=per_s)).items():
         assert set(asked.outcomes) == {"ok"}, (name, asked.outcomes)
     assert await dead_targets(platform) == 0
     events = read_events(platform.folder / "promise")
@@ -150,5 +162,8 @@ async def test_a_deploy_of_api_and_worker_fails_no_request(deployable: Deployabl
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-async def test_ten_deploys_in_a_row_at_500_requests_a_second_fail_none(deployable: Deployable) -> None:
-    await check(deployable, times=10, per_s=500)
+@pytest.mark.parametrize("ways", [(each,) for each in BOTH_WAYS] + [BOTH_WAYS], ids=" and ".join)
+async def test_ten_deploys_in_a_row_at_500_requests_a_second_fail_none(
+    deployable: Deployable, ways: Sequence[str]
+) -> None:
+    await check(deployable, ways=ways, times=10, per_s=500)

@@ -204,6 +204,8 @@ def test_a_stop_cuts_a_deploy_short(platform: Any, echo: Echo) -> None:
     command = [platform.command.__globals__["WAYPOST"], "deploy", "--state-dir", platform.state]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as deploying:
         platform.eventually(lambda: len(platform.tasks) == 4, what="the new ones stand beside the old ones")
+        told = deploying.stderr.readline()
+        assert ("web rolling" in told, deploying.poll()) == (True, None)  # told while it goes on
         assert platform.command("stop", "web").returncode == 0
         _, problem = deploying.communicate(timeout=60)
     assert deploying.returncode == 5
