@@ -14,6 +14,8 @@ import httpx2
 import pytest
 from aiohttp import web
 
+from omnichannel.worker.consumer import UNRECORDED
+
 Json = dict[str, Any]
 FINAL = {"completed", "partially_failed", "failed", "cancelled"}
 Answer = Callable[[web.Request], Awaitable[web.Response]]
@@ -200,7 +202,7 @@ async def test_every_message_survives_the_kill_of_a_worker(
     attempts = {delivery["id"]: delivery["attempts"] for delivery in deliveries}
     again = {delivery_id for delivery_id, count in receiver.ids.items() if count > 1}
     assert all(attempts[delivery_id] > 1 for delivery_id in again)  # only where the first attempt has no recorded end
-    assert len(again) <= 32
+    assert len(again) <= 32 * UNRECORDED  # what one worker may hold that was sent and is not written down yet
 
 
 async def test_a_stopped_worker_ends_what_it_has_begun(new_publisher: Callable[..., Any], receiver: Receiver) -> None:
