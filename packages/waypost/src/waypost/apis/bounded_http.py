@@ -61,6 +61,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope[GONE] = self._call_when_gone  # type: ignore[typeddict-unknown-key]  # for the application behind
         self._in_head = True
 
     def on_headers_complete(self) -> None:
@@ -72,7 +73,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]  # for the application behind
-        self.scope[GONE] = self._call_when_gone  # type: ignore[typeddict-unknown-key]
         super().on_message_complete()
 
     def pause_writing(self) -> None:

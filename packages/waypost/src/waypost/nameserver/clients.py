@@ -84,15 +84,15 @@ class Clients:
     transfer: Networks = field(default_factory=Networks)
     recursion: Networks = field(default_factory=Networks)
     unlimited: Networks | None = None  # None: nobody is counted
-    known: dict[str, Client] = field(default_factory=dict)  # judged before, for who asks very often
+    _known: dict[str, Client] = field(default_factory=dict)
 
     def at(self, host: str) -> Client:
         """Return the client at an address, as a socket gives it."""
-        client = self.known.get(host)
+        client = self._known.get(host)
         if client is None:
-            if len(self.known) >= KNOWN_ADDRESSES:
-                self.known.clear()
-            client = self.known[host] = self._judge(host)
+            if len(self._known) >= KNOWN_ADDRESSES:
+                self._known.clear()
+            client = self._known[host] = self._judge(host)
         return client
 
     def _judge(self, host: str) -> Client:

@@ -48,7 +48,6 @@ class Front:
         self.counters = counters if counters is not None else Counters.open(None)
         self._answerer, self._promises = answerer, promises
         self._clients = clients if clients is not None else Clients()
-        self._known = self._clients.known
         self._limiter = limiter
         self._rcodes = self.counters.rcodes
 
@@ -62,7 +61,7 @@ class Front:
         :param now: monotonic, in seconds.
         """
         try:
-            client = self._known.get(host) or self._clients.at(host)
+            client = self._clients.at(host)
             if client.limited and transport is Transport.UDP and not self._allows(client, now):
                 self.counters.add("limited")
                 return truncated(wire)

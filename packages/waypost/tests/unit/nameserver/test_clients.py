@@ -55,7 +55,7 @@ def test_what_is_known_of_clients_is_bounded() -> None:
     clients = Clients()
     for number in range(20_000):
         clients.at(f"10.0.{number >> 8}.{number & 255}")
-    assert len(clients.known) <= 8_192
+    assert len(clients._known) <= 8_192
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/33", "example.org", "10.0.0.0/8;10.1.0.0/16"])
