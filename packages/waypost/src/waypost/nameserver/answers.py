@@ -8,10 +8,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import permutations
+from itertools import accumulate, permutations
 from operator import itemgetter
 from random import Random
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
@@ -36,6 +36,8 @@ from waypost.nameserver.zones import Found, NoData, NoName, Outcome, Outside, Zo
 __all__ = ["Aliased", "Answer", "Chain", "Negative", "Plain", "Positive", "Refusal", "compile_answer", "follow_alias"]
 
 T = TypeVar("T")
+Part: TypeAlias = tuple[slice, slice, int]
+"""Where a record is among the octets of an answer, where what it brings along, and how many records that is."""
 
 LONGEST_CHAIN: Final = 8  # CNAME records followed for one answer
 MOST_PICKS: Final = 120  # all orders of five records
@@ -74,9 +76,12 @@ def _positive(records: RecordSet) -> "Positive | Plain":
     sizes = sorted(len(choice.record) for choice in choices)
     count = min(records.drawn, MOST_OCTETS // sizes[-1])
     if any(choice.additional for choice in choices):
-        brought = tuple(b"".join(choice.additional) for choice in choices)
-        counts = _octets(tuple(len(choice.additional) for choice in choices))
-        return Positive(tuple(choice.record for choice in choices), brought, counts, count, sum(sizes[:count]))
+        brought = [b"".join(choice.additional) for choice in choices]
+        parts = _parts(tuple((len(c.record), len(b), len(c.additional)) for c, b in zip(choices, brought, strict=True)))
+        octets = b"".join(
+            [each for choice, extra in zip(choices, brought, strict=True) for each in (choice.record, extra)]
+        )
+        return Positive(octets, parts, count, sum(sizes[:count]), sum(part[2] for part in parts))
     picks = _picks(len(choices), count) if sum(sizes[-count:]) <= ALWAYS_FITS else None
     return Plain(tuple(choice.record for choice in choices), count, sum(sizes[:count]), picks)
 
@@ -109,39 +114,38 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Positive:
-    """The same, where records bring others along. Kept for each name, so its parts are few and alike ones are one."""
+    """The same, where records bring others along. Kept for each name: one string of octets takes the least room."""
 
-    records: Sequence[bytes]
-    brought: Sequence[bytes]  # by each record: the additional ones, one behind the other
-    counts: bytes  # how many those are
+    octets: bytes  # each record, and behind it those that it brings
+    parts: Sequence[Part]
     count: int  # how many of the records a reply holds
     least: int  # octets that so many of them need
+    additionals: int  # of all records
 
     def draw(self, room: int, random: Random) -> Sections:
         if self.least > room:
             return TOO_LONG
-        order = _draw(_places(len(self.records)), self.count, random)
-        records, brought, counts = self.records, self.brought, self.counts
-        body = b"".join([records[place] for place in order])
-        if len(body) > room:
-            return TOO_LONG
-        whole = b"".join((body, *[brought[place] for place in order]))
-        if len(whole) > room:
-            return Sections(AUTHORITATIVE, self.count, 0, 0, body)
-        additionals = sum(counts) if self.count == len(counts) else sum([counts[place] for place in order])
-        return Sections(AUTHORITATIVE, self.count, 0, additionals, whole)
+        octets, drawn = self.octets, _draw(self.parts, self.count, random)
+        records = [octets[record] for record, _, _ in drawn]
+        whole = b"".join(records + [octets[brought] for _, brought, _ in drawn])
+        if len(whole) <= room:
+            additionals = self.additionals if self.count == len(self.parts) else sum([part[2] for part in drawn])
+            return Sections(AUTHORITATIVE, self.count, 0, additionals, whole)
+        body = b"".join(records)
+        return TOO_LONG if len(body) > room else Sections(AUTHORITATIVE, self.count, 0, 0, body)
 
 
 @lru_cache(maxsize=1024)
-def _octets(counts: tuple[int, ...]) -> bytes:
-    """Return small numbers as octets; equal ones as one object, for most answers have the same."""
-    return bytes(counts)
+def _parts(sizes: tuple[tuple[int, int, int], ...]) -> tuple[Part, ...]:
+    """Return the parts of an answer whose records have these sizes; equal ones as one object, for most are alike."""
+    starts = accumulate((record + brought for record, brought, _ in sizes), initial=0)
+    return tuple(_part(start, *size) for start, size in zip(starts, sizes, strict=False))
 
 
-@lru_cache(maxsize=1024)
-def _places(size: int) -> tuple[int, ...]:
-    """Return 0 to ``size`` - 1."""
-    return tuple(range(size))
+@lru_cache(maxsize=4096)
+def _part(start: int, record: int, brought: int, additionals: int) -> Part:
+    middle = start + record
+    return slice(start, middle), slice(middle, middle + brought), additionals
 
 
 @dataclass(frozen=True, slots=True)
