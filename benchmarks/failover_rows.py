@@ -21,7 +21,7 @@ from benchmarks.rounds import Effort, Row
 from benchmarks.servers import GENERATOR_CORE, made, on_core
 from benchmarks.waypost_parts import NAMESPACE, Registry, call, service_name
 
-__all__ = ["failover_rows"]
+__all__ = ["Watched", "failover_rows", "gone_ms"]
 
 ADDRESS: Final = "127.78.0.1"
 PORT: Final = 8080
@@ -85,7 +85,7 @@ def failover_rows(folder: Path, effort: Effort) -> list[Row]:
     with Registry.running(made(folder / "waypost")) as registry:
         namespace = asyncio.run(_namespace(registry))
         for number, kind in enumerate(kind for kind in KINDS for _ in range(count)):
-            row.add(kind.label, {"gone_ms": _gone_ms(registry, namespace, number, kind)})
+            row.add(kind.label, {"gone_ms": gone_ms(registry, namespace, number, kind)})
     row.notes.append(
         f"{count} instances of each kind, one after the other; checks fail once, leases are renewed thrice"
     )
@@ -94,7 +94,7 @@ def failover_rows(folder: Path, effort: Effort) -> list[Row]:
     return [row]
 
 
-def _gone_ms(registry: Registry, namespace: str, number: int, kind: Watched) -> float:
+def gone_ms(registry: Registry, namespace: str, number: int, kind: Watched) -> float:
     """Kill an instance that is alone in its service; return for how many milliseconds DNS went on naming it."""
     service = asyncio.run(_service(registry, namespace, number, kind))
     renewing = []

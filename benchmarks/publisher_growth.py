@@ -1,16 +1,15 @@
-"""The publisher over the number of messages that wait: what a delivery costs, and how late it is."""
+"""The publisher over the number of messages that wait: accepting, delivering, and lateness."""
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks.publisher_parts import Postgres, Receiver, Services, add_pending, postgres, receiving
-from benchmarks.publisher_rows import hand_in
+from benchmarks.publisher_parts import Receiver, Services, add_pending, postgres, receiving
+from benchmarks.publisher_rows import BATCH, TooBusy, accept, hand_in, late
 from benchmarks.rounds import Curve, Effort
 from benchmarks.servers import Absent, Server, made
 
@@ -19,6 +18,7 @@ __all__ = ["SIZES", "publisher_growth"]
 SIZES: Final = (1_000, 10_000, 100_000)
 DATABASES: Final = ("postgresql", "sqlite")
 WORKERS: Final = 2
+RATE: Final = 100  # messages a second whose lateness is measured
 MIN_JOBS: Final = 200  # workers take them by the dozens
 COUNTED_FROM: Final = 0.25  # of the jobs: before it, processes are starting
 NEXT_YEAR: Final = timedelta(days=365)
@@ -26,44 +26,67 @@ AXIS: Final = "messages that wait for next year"
 
 
 def publisher_growth(folder: Path, effort: Effort) -> list[Curve]:
-    """Measure both curves, on each database."""
-    cost = Curve("growth-deliver-cpu", "a delivery by webhook, processor time of workers and database", "µs", AXIS)
-    rate = Curve("growth-deliver-rate", f"deliveries by webhook of {WORKERS} workers", "per second", AXIS)
+    """Measure every curve, on each database."""
+    curves = {
+        "accept_us": Curve("growth-accept", f"accepting a message in batches of {BATCH}, processor time", "µs", AXIS),
+        "cpu_us": Curve(
+            "growth-deliver-cpu", "a delivery by webhook, processor time of workers and database", "µs", AXIS
+        ),
+        "rate": Curve("growth-deliver-rate", f"deliveries by webhook of {WORKERS} workers", "per second", AXIS),
+        "late_ms": Curve(
+            "growth-late", f"from due to the receiver at {RATE} messages a second, 99th percentile", "ms", AXIS
+        ),
+    }
     with ExitStack() as stack:
         try:
             server = stack.enter_context(postgres(_reachable(folder / "postgres")))
         except Absent as absent:
             server = None
-            cost.absent.append(str(absent))
+            for curve in curves.values():
+                curve.absent.append(str(absent))
         places = itertools.count()
         kinds = [kind for kind in DATABASES if kind == "sqlite" or server is not None]
         for size, _, kind in itertools.product(effort.sizes or SIZES, range(effort.rounds), kinds):
             place = _reachable(folder / f"{next(places)}")
             database = f"sqlite:///{place / 'omnichannel.db'}"
+            beside = ()
             if kind == "postgresql" and server is not None:
-                database = server.new_database()
-            jobs = max(MIN_JOBS, int(500 * effort.seconds))
-            found = asyncio.run(_deliver(Services(database, place), server, kind, pending=size, jobs=jobs))
-            cost.add(f"omnichannel, {kind}", size, found["cpu_us"])
-            rate.add(f"omnichannel, {kind}", size, found["rate"])
-    return [cost, rate]
+                database, beside = server.new_database(), (server.process,)
+            services = Services(database, place)
+            try:
+                for figure, value in _figures(services, Server(beside, 0), pending=size, seconds=effort.seconds):
+                    curves[figure].add(f"omnichannel, {kind}", size, value)
+            except TooBusy as busy:
+                for curve in curves.values():
+                    curve.notes.append(f"{kind}, {size:,}: a round ended early, for {busy}")
+            finally:
+                services.close()
+    return list(curves.values())
 
 
-async def _deliver(
-    services: Services, server: Postgres | None, kind: str, *, pending: int, jobs: int
-) -> Mapping[str, float]:
+def _figures(services: Services, database: Server, *, pending: int, seconds: float) -> Iterator[tuple[str, float]]:
+    """Yield each figure of one size as soon as it is measured.
+
+    :raises TooBusy: the machine has no time for the next of them.
+    """
+    jobs = max(MIN_JOBS, int(1000 * seconds))
+    (api,) = services.start("api")
+    due_ms = int((datetime.now(UTC) + NEXT_YEAR).timestamp() * 1000)
+    add_pending(services.database, pending, due_ms=due_ms)
+    accepting = services.server(*database.processes)
+    yield "accept_us", accept(api, accepting, messages=jobs, size=BATCH)["cpu_us"]
+    yield from asyncio.run(_deliver(services, api, database, jobs=jobs)).items()
+    api, _ = services.start("api", "scheduler")
+    yield "late_ms", asyncio.run(late(api, services.server(), rate=RATE, seconds=seconds))["p99_ms"]
+
+
+async def _deliver(services: Services, api: str, database: Server, *, jobs: int) -> Mapping[str, float]:
     """Have jobs wait among the others, start the workers, and measure from the first quarter on."""
     async with receiving() as receiver:
-        with ExitStack() as stack:
-            stack.callback(services.close)
-            (api,) = await asyncio.to_thread(services.start, "api")
-            due_ms = int((datetime.now(UTC) + NEXT_YEAR).timestamp() * 1000)
-            await asyncio.to_thread(partial(add_pending, services.database, pending, due_ms=due_ms))
-            await hand_in(api, receiver.url, [f"{number}" for number in range(jobs)])
-            services.close()
-            await asyncio.to_thread(services.start, *["worker"] * WORKERS)
-            database = (server.process,) if server is not None and kind == "postgresql" else ()
-            return await _measured(receiver, services.server(*database), jobs)
+        await hand_in(api, receiver.url, [f"{number}" for number in range(jobs)])
+        services.close()
+        await asyncio.to_thread(services.start, *["worker"] * WORKERS)
+        return await _measured(receiver, services.server(*database.processes), jobs)
 
 
 async def _measured(receiver: Receiver, server: Server, jobs: int) -> Mapping[str, float]:
@@ -72,6 +95,8 @@ async def _measured(receiver: Receiver, server: Server, jobs: int) -> Mapping[st
     await receiver.until(jobs)
     spent, ended = server.cpu_s() - before, max(receiver.came.values())
     done = jobs - already
+    if done < jobs / 4:
+        raise TooBusy(f"{already} of {jobs} jobs were done before the receiver came to count the first of them")
     return {"rate": done / max(0.001, ended - began), "cpu_us": 1e6 * spent / max(1, done)}
 
 

@@ -23,7 +23,7 @@ from typing import Final, cast
 import msgspec
 import psutil
 
-from benchmarks.servers import Absent, Server, free_port, started, wait_for_port
+from benchmarks.servers import Absent, Server, free_port, started
 
 __all__ = ["PATIENCE_S", "Postgres", "Receiver", "Services", "add_pending", "postgres", "receiving"]
 
@@ -134,7 +134,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
         command = [*become, str(programs / "postgres"), "-D", f"{folder}/data", *options]
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd="/")
     try:
-        wait_for_port(port, log=log)
+        _wait_for_postgres(programs, port, log)
         yield Postgres(programs, port, psutil.Process(process.pid))
     finally:
         process.send_signal(signal.SIGINT)  # SIGTERM would wait for its clients
@@ -180,6 +180,16 @@ class Services:
     def close(self) -> None:
         self.stack.close()
         self.processes.clear()
+
+
+def _wait_for_postgres(programs: Path, port: int, log: Path) -> None:
+    """Return once the server takes connections: its port is open before that."""
+    deadline = time.monotonic() + READY_S
+    command = [str(programs / "pg_isready"), "--quiet", "-h", "127.0.0.1", "-p", str(port)]
+    while subprocess.run(command).returncode:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"PostgreSQL does not start: {log.read_text()[-2000:]}")
+        time.sleep(0.05)
 
 
 def _wait_until_ready(url: str, log: Path) -> None:

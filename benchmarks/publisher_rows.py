@@ -23,7 +23,7 @@ from benchmarks.publisher_peers import celery, procrastinate
 from benchmarks.rounds import Row
 from benchmarks.servers import Absent, Server
 
-__all__ = ["accept_row", "deliver_row", "late_row", "publisher_rows"]
+__all__ = ["BATCH", "TooBusy", "accept", "accept_row", "deliver_row", "hand_in", "late", "late_row", "publisher_rows"]
 
 BATCH: Final = 100
 CONNECTIONS: Final = 8
@@ -136,11 +136,12 @@ def accept_row(folder: Path, *, rounds: int, messages: int, pending: int = 0) ->
                 known = services.server(*[server.process] * (kind == "postgresql"))
                 for size, some in ((1, max(1, messages // 5)), (BATCH, messages)):
                     name = f"{kind}, {'batches' if size > 1 else 'single'}{_beside(waiting)}"
-                    row.add(name, _accept(api, known, messages=some, size=size))
+                    row.add(name, accept(api, known, messages=some, size=size))
     return row
 
 
-def _accept(api: str, server: Server, *, messages: int, size: int) -> Mapping[str, float]:
+def accept(api: str, server: Server, *, messages: int, size: int) -> Mapping[str, float]:
+    """Hand messages in that are due next year, and measure what each costs ``server``."""
     names, before = [f"{number}" for number in range(messages)], server.cpu_s()
     due = [datetime.now(UTC) + NEXT_YEAR] * messages
     took = asyncio.run(hand_in(api, "http://127.0.0.1:10/", names, due=due, size=size))
@@ -164,14 +165,18 @@ def late_row(folder: Path, *, rounds: int, seconds: float, pending: int = 0) -> 
                 for _, rate in itertools.product(range(rounds), RATES):
                     name = f"{kind}, {rate}/s{_beside(waiting)}"
                     try:
-                        row.add(name, asyncio.run(_late(api, known, rate=rate, seconds=seconds)))
+                        row.add(name, asyncio.run(late(api, known, rate=rate, seconds=seconds)))
                     except TooBusy as busy:
                         row.notes.append(f"{name}: one round is left out, for {busy}")
     row.notes.append("messages are handed in before the first is due; cpu_us is of all services and the database")
     return row
 
 
-async def _late(api: str, server: Server, *, rate: int, seconds: float) -> Mapping[str, float]:
+async def late(api: str, server: Server, *, rate: int, seconds: float) -> Mapping[str, float]:
+    """Hand messages in that fall due one by one, and measure how late each is at the receiver.
+
+    :raises TooBusy: handing them in took so long that the first were due already.
+    """
     count = int(rate * seconds)
     async with receiving() as receiver:
         begin = datetime.now(UTC) + timedelta(seconds=LEAD_S + count / 500)
@@ -182,14 +187,14 @@ async def _late(api: str, server: Server, *, rate: int, seconds: float) -> Mappi
             raise TooBusy(f"the last message was handed in {behind:.1f} s after the first was due")
         await receiver.until(count)
         spent = server.cpu_s() - before
-    late = [1000 * (receiver.came[f"{number}"] - each.timestamp()) for number, each in enumerate(due)]
-    cuts = quantiles(late, n=100)
+    delays = [1000 * (receiver.came[f"{number}"] - each.timestamp()) for number, each in enumerate(due)]
+    cuts = quantiles(delays, n=100)
     return {
         "answered": count,
         "rate": rate,
         "p50_ms": cuts[49],
         "p99_ms": cuts[98],
-        "most_ms": max(late),
+        "most_ms": max(delays),
         "cpu_us": 1e6 * spent / count,
     }
 

@@ -18,7 +18,16 @@ from benchmarks.servers import Absent, made, python
 from benchmarks.stores import BATCH, DISCOVER, INSTANCES, SERVICES, STORES, Resolved, Store, echo
 from benchmarks.waypost_parts import post
 
-__all__ = ["discover_rows", "discovering", "load_http", "register_rows", "registering", "visible", "visible_rows"]
+__all__ = [
+    "called",
+    "discover_rows",
+    "discovering",
+    "load_http",
+    "register_rows",
+    "registering",
+    "visible",
+    "visible_rows",
+]
 
 DISCOVER_CONNECTIONS: Final = 16
 DISCOVER_RATE: Final = 200  # a second: moto's server bears twice that
@@ -142,19 +151,11 @@ def visible(port: int, resolved: Resolved, seconds: float) -> Mapping[str, float
         while perf_counter() < end:
             service = 1 + number % SERVICES
             address = f"198.51.{number // 250 % 250}.{1 + number % 250}"
-            request = resolved.register(service, address).encode()
+            request = resolved.register(service, address)
             number += 1
             began = perf_counter()
-            api.sendall(request)
-            said = b""
-            while not _is_whole(said):
-                part = api.recv(65_536)
-                if not part:
-                    raise RuntimeError(f"the server hung up after {said.decode()!r}")
-                said += part
+            called(api, request)
             told = perf_counter()
-            if said[9:12] != b"200":
-                raise RuntimeError(said.decode())
             while True:
                 dns.send((number & 0xFFFF).to_bytes(2, "big") + resolved.question(service))
                 if socket.inet_aton(address) in dns.recv(4096):
@@ -171,6 +172,22 @@ def visible(port: int, resolved: Resolved, seconds: float) -> Mapping[str, float
         "dns_p99_ms": percentile(answered, 99),
         "wrong": wrong,
     }
+
+
+def called(connection: socket.socket, request: str) -> None:
+    """Send a request, and return once its answer is here.
+
+    :raises RuntimeError: it was refused, or the server hung up.
+    """
+    connection.sendall(request.encode())
+    said = b""
+    while not _is_whole(said):
+        part = connection.recv(65_536)
+        if not part:
+            raise RuntimeError(f"the server hung up after {said.decode()!r}")
+        said += part
+    if said[9:12] != b"200":
+        raise RuntimeError(said.decode())
 
 
 def _is_whole(said: bytes) -> bool:

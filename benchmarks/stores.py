@@ -6,7 +6,7 @@ import json
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ __all__ = ["BATCH", "DISCOVER", "INSTANCES", "SERVICES", "STORES", "Resolved", "
 INSTANCES: Final = tuple(f"192.0.2.{number}" for number in range(1, 11))
 SERVICES: Final = 20  # that are registered into, in turn
 BATCH: Final = 100  # instances
+OF_BALLAST: Final = 1_000  # instances of each service that is only there
+FIRST_OF_BALLAST: Final = 1_000  # number of the first of them
 ATTRIBUTES: Final = {"AWS_INSTANCE_IPV4": "192.0.2.7", "AWS_INSTANCE_PORT": "8080", "zone": "a"}
 DISCOVER: Final = json.dumps({"NamespaceName": NAMESPACE, "ServiceName": "svc-0000", "HealthStatus": "ALL"})
 OURS: Final = b"\5bench\4test"  # the zone of queries, and what Consul has in its place
@@ -36,6 +38,8 @@ class Store:
     discover: str  # answers the ten instances
     register: list[str]  # one instance each, to be sent in turn
     batch: list[str]  # so many at once; none: it has no such call
+    ballast: Callable[[int], Iterable[str]]  # of a number of instances: requests that register them in other services
+    most: int = 1_000_000  # instances of ballast that it takes in a time that can be waited for
     remark: str = ""
     resolved: "Resolved | None" = None  # None: it answers no DNS
 
@@ -79,11 +83,19 @@ def waypost_store(registry: Registry) -> Store:
         body = {"ServiceId": services[number], "InstanceId": "v", "Attributes": own}
         return post("RegisterInstance", json.dumps(body), registry.port)
 
+    def ballast(instances: int) -> Iterator[str]:
+        asyncio.run(fill(registry.port, -(-instances // OF_BALLAST), (), first=FIRST_OF_BALLAST))
+        for service, numbers in _ballast(instances, OF_BALLAST):
+            entries = [{"id": f"i-{each:07}", "attributes": _attributes(each)} for each in numbers]
+            body = {"namespace": NAMESPACE, "service": service, "instances": entries}
+            yield http(registry.port, "/batch", json.dumps(body))
+
     return Store(
         server=Server((registry.registry, registry.nameserver), registry.port),
         discover=post("DiscoverInstances", DISCOVER, registry.port),
         register=_registering(registry.port, services[1:]),
         batch=[http(registry.port, "/batch", body) for body in batches],
+        ballast=ballast,
         resolved=Resolved(registry.dns_port, told, query),
     )
 
@@ -100,11 +112,21 @@ def _moto(folder: Path) -> Iterator[Store]:
     with started([program, "-H", "127.0.0.1", "-p", str(port)], log=folder / "log") as process:
         wait_for_port(port, log=folder / "log")
         services = asyncio.run(fill(port, 1, INSTANCES)) + asyncio.run(fill(port, SERVICES, (), first=1))
+
+        def ballast(instances: int) -> Iterator[str]:
+            others = asyncio.run(fill(port, -(-instances // OF_BALLAST), (), first=FIRST_OF_BALLAST))
+            for number in range(instances):
+                own = {"InstanceId": f"i-{number:07}", "Attributes": _attributes(number)}
+                body = {"ServiceId": others[number // OF_BALLAST], **own}
+                yield post("RegisterInstance", json.dumps(body), port)
+
         yield Store(
             server=Server((process,), port),
             discover=post("DiscoverInstances", DISCOVER, port),
             register=_registering(port, services[1:]),
             batch=[],
+            ballast=ballast,
+            most=10_000,
             remark="moto_server keeps everything in memory, and has no call for many",
         )
 
@@ -127,11 +149,19 @@ def _etcd(folder: Path) -> Iterator[Store]:
         asked = {"key": _base64("bench/svc-0000/"), "range_end": _base64("bench/svc-00000")}
         keys = [f"YmVuY2gv@N@{number:02}" for number in range(BATCH)]
         puts = [{"requestPut": {"key": key, "value": value}} for key in keys]
+
+        def ballast(instances: int) -> Iterator[str]:
+            for service, numbers in _ballast(instances, BATCH):
+                pairs = [(f"more/{service}/i-{each:07}", json.dumps(_attributes(each))) for each in numbers]
+                put = [{"requestPut": {"key": _base64(key), "value": _base64(held)}} for key, held in pairs]
+                yield http(port, "/v3/kv/txn", json.dumps({"success": put}))
+
         yield Store(
             server=Server((process,), port),
             discover=http(port, "/v3/kv/range", json.dumps(asked)),
             register=[http(port, "/v3/kv/put", json.dumps({"key": keys[0], "value": value}))],
             batch=[http(port, "/v3/kv/txn", json.dumps({"success": puts}))],
+            ballast=ballast,
             remark="etcd is asked through its JSON gateway; it stores keys, and knows neither services nor DNS",
         )
 
@@ -159,10 +189,15 @@ def _consul(folder: Path) -> Iterator[Store]:
         names = [service_name(number) for number in range(1, SERVICES + 1)]
         bodies = [json.dumps(registered(service, "t-@N@", "192.0.2.7")) for service in names]
 
-        def many(service: str) -> str:
-            each = [registered(service, f"{service}-{number:03}", "192.0.2.7") for number in range(BATCH)]
+        def many(service: str, instances: Iterable[tuple[str, str]]) -> str:
+            each = [registered(service, instance, address) for instance, address in instances]
             kept = ("Node", "Service")  # a transaction has no place for the node's address
             return json.dumps([{"Service": {"Verb": "set", **{key: one[key] for key in kept}}} for one in each])
+
+        def ballast(instances: int) -> Iterator[str]:
+            for service, numbers in _ballast(instances, BATCH):
+                some = [(f"{service}-{each:07}", _attributes(each)["AWS_INSTANCE_IPV4"]) for each in numbers]
+                yield http(port, "/v1/txn", many(service, some), method="PUT")
 
         def told(number: int, address: str) -> str:
             body = json.dumps(registered(service_name(number), f"v-{number}", address))
@@ -172,7 +207,12 @@ def _consul(folder: Path) -> Iterator[Store]:
             server=Server((process,), port),
             discover=http(port, "/v1/health/service/svc-0000", "", method="GET"),
             register=[http(port, "/v1/catalog/register", body, method="PUT") for body in bodies],
-            batch=[http(port, "/v1/txn", many(service), method="PUT") for service in names],
+            batch=[
+                http(port, "/v1/txn", many(each, [(f"{each}-{n:03}", "192.0.2.7") for n in range(BATCH)]), method="PUT")
+                for each in names
+            ],
+            ballast=ballast,
+            most=100_000,
             remark="Consul is told by /v1/catalog/register, and asked by /v1/health/service",
             resolved=Resolved(dns_port, told, lambda number: query(number).replace(OURS, CONSULS)),
         )
@@ -195,6 +235,17 @@ def echo(body: bytes, folder: Path) -> Iterator[Server]:
     with started(command, log=folder / "log") as process:
         wait_for_port(port, log=folder / "log")
         yield Server((process,), port)
+
+
+def _ballast(instances: int, at_once: int) -> Iterator[tuple[str, range]]:
+    """Yield the instances of the ballast by their numbers, some at once, and which service they belong to."""
+    for first in range(0, instances, at_once):
+        yield service_name(FIRST_OF_BALLAST + first // OF_BALLAST), range(first, min(first + at_once, instances))
+
+
+def _attributes(number: int) -> dict[str, str]:
+    address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    return {"AWS_INSTANCE_IPV4": address, "AWS_INSTANCE_PORT": "8080", "AVAILABILITY_ZONE": "us-east-1a"}
 
 
 def _base64(text: str) -> str:

@@ -181,7 +181,7 @@ async def fill(
             (listed,) = (await call(session, port, "ListNamespaces", {}))["Namespaces"]
             namespace = listed["Id"]
         else:
-            made = await call(session, port, "CreatePrivateDnsNamespace", {"Name": NAMESPACE, "Vpc": "vpc-1"})
+            made = await call(session, port, "CreatePublicDnsNamespace", {"Name": NAMESPACE})
             operation = await call(session, port, "GetOperation", {"OperationId": made["OperationId"]})
             namespace = operation["Operation"]["Targets"]["NAMESPACE"]
 

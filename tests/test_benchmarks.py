@@ -265,10 +265,20 @@ def test_failover_is_measured_for_every_way_of_watching(tmp_path: Path) -> None:
 def test_growth_is_measured_size_by_size(tmp_path: Path) -> None:
     _, curves = measured(tmp_path, "growth", "--alone", "--sizes", "30,300")
     assert {name for name in curves if not name.startswith("growth-")} == set()
+    assert curves["growth-failover"]["points"].keys() == {"checked each 100 ms", "lease of 1 s"}
     for name, curve in curves.items():
         assert all(points.keys() == {"30", "300"} for points in curve["points"].values())
-        assert any(contender.startswith("waypost") for contender in curve["points"])
+        assert name == "growth-failover" or any(contender.startswith("waypost") for contender in curve["points"])
         assert (tmp_path / f"{name}.svg").exists()
+
+
+@pytest.mark.soak  # each store is started and filled, twice
+@pytest.mark.timeout(600)
+def test_growth_is_measured_beside_the_stores_that_take_so_many(tmp_path: Path) -> None:
+    printed, curves = measured(tmp_path, "growth", "--sizes", "30", timeout_s=580)
+    for peer, program in (("moto_server", "moto_server"), ("etcd", "etcd"), ("consul", "consul")):
+        for name in ("growth-discover", "growth-register", "growth-bulk", "growth-memory"):
+            assert curves[name]["points"].get(peer, {}).get("30") or f"{program} is absent" in printed
 
 
 def test_an_unknown_row_is_refused_with_the_rows_there_are() -> None:
@@ -294,4 +304,5 @@ def test_the_publisher_is_measured_side_by_side(tmp_path: Path) -> None:
         assert figures(rows["publisher-accept"], f"{kind}, single, 30 pending")["rate"] > 0
         assert figures(rows["publisher-late"], f"{kind}, 100/s")["p99_ms"] > 0
         assert figures(rows["publisher-late"], f"{kind}, 100/s, 30 pending")["p99_ms"] > 0
-        assert rows["growth-deliver-cpu"]["points"][f"omnichannel, {kind}"]["30"]
+        for name in ("growth-accept", "growth-deliver-cpu", "growth-deliver-rate", "growth-late"):
+            assert rows[name]["points"][f"omnichannel, {kind}"]["30"]
