@@ -5,12 +5,12 @@ IMMEDIATE, on PostgreSQL by the lock on the counter's row. Commits are flushed t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Executable, func, insert, select, text
+from sqlalchemy import Connection, func, insert, select, text
 
 from waypost.catalog.changes import (
     Cause,
@@ -29,24 +29,22 @@ from waypost.catalog.index import Catalog, View
 from waypost.journal import tables
 from waypost.journal.doorbell import CHANNEL, Doorbell, InstanceKey, listening, tell_renewed
 from waypost.journal.engines import AWAY, BUSY_S, Engines, make_engines, words
-from waypost.journal.names import INSERT_NAMES, name_rows
-from waypost.journal.operations import KeptOperation, OperationFilter, operation_columns
+from waypost.journal.names import names_statement
+from waypost.journal.operations import KeptOperation, OperationFilter, operation_values
 from waypost.journal.retention import Retention, trim
 from waypost.journal.state import load_state, state_statements
+from waypost.journal.statements import Statement, execute, insert_into
 from waypost.journal.writer import Transaction
 
 __all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen"]
 
 UNSEEN: Final = 50_000  # changes of others that are taken in at once; whoever is further behind loads the state anew
 
-_COLUMNS: Final = [column.name for column in tables.journal.columns]
-_INSERT_JOURNAL: Final = text(  # not built from the table: its columns' types would handle each value of each row
-    f"INSERT INTO {tables.journal.name} ({', '.join(_COLUMNS)}) "  # noqa: S608 (names of our own)
-    f"VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"
-)
-
+_INSERT_JOURNAL: Final = insert_into(tables.journal)
 _LOCK_COUNTER: Final = select(tables.counter.c.revision).with_for_update()
-_MOVE_COUNTER: Final = text(f"UPDATE {tables.counter.name} SET revision = :revision")  # noqa: S608
+_MOVE_COUNTER: Final = f"UPDATE {tables.counter.name} SET revision = ?"  # noqa: S608 (a name of our own)
+
+_cause_encoder: Final = msgspec.json.Encoder()
 
 
 class JournalUnavailable(Exception):
@@ -70,14 +68,13 @@ class Pen:
 
     async def append(self, recorded: Sequence[Recorded], *, before: View, after: View) -> None:
         """Write changes and the state that they lead from and to."""
-        names = name_rows(recorded, after)
-        statements: list[tuple[Executable, Sequence[Mapping[str, object]]]] = [
-            (_INSERT_JOURNAL, [_journal_row(each) for each in recorded]),
+        statements = [
+            Statement(_INSERT_JOURNAL, [_journal_row(each) for each in recorded]),
             *state_statements(recorded, before=before, after=after),
-            *([(INSERT_NAMES, names)] if names else []),
-            (_MOVE_COUNTER, [{"revision": recorded[-1].revision}]),
+            names_statement(recorded, after),
+            Statement(_MOVE_COUNTER, [(recorded[-1].revision,)]),
         ]
-        await self._transaction.run(_execute, statements)
+        await self._transaction.run(_write, statements)
 
 
 class Journal:
@@ -311,7 +308,8 @@ class Journal:
             await transaction.run(_create_tables)
 
 
-def _journal_row(recorded: Recorded) -> dict[str, object]:
+def _journal_row(recorded: Recorded) -> tuple[object, ...]:
+    """Return the values of a row, in the order of the table's columns."""
     change = recorded.change
     service_id: str | None = None
     instance_id: str | None = None
@@ -326,15 +324,15 @@ def _journal_row(recorded: Recorded) -> dict[str, object]:
             service_id = change.service_id
         case _:
             pass
-    return {
-        "revision": recorded.revision,
-        "at_ms": recorded.at_ms,
-        "change": change_to_bytes(change),
-        "cause": msgspec.json.encode(recorded.cause),
-        "service_id": service_id,
-        "instance_id": instance_id,
-        **operation_columns(recorded.operation, change),
-    }
+    return (
+        recorded.revision,
+        recorded.at_ms,
+        change_to_bytes(change),
+        _cause_encoder.encode(recorded.cause),
+        service_id,
+        instance_id,
+        *operation_values(recorded.operation, change),
+    )
 
 
 def _recorded(row: Any) -> Recorded:
@@ -362,9 +360,8 @@ def _create_tables(connection: Connection) -> None:
         )
 
 
-def _execute(connection: Connection, statements: Sequence[tuple[Executable, Sequence[Mapping[str, object]]]]) -> None:
-    for statement, rows in statements:
-        connection.execute(statement, rows)
+def _write(connection: Connection, statements: Sequence[Statement]) -> None:
+    execute(connection, statements)
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"NOTIFY {CHANNEL}"))  # once a batch: it takes a lock of its own
 

@@ -3,31 +3,33 @@
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from waypost.catalog.changes import Recorded, ServiceCreated
 from waypost.catalog.index import View, folded_name
+from waypost.journal.statements import Statement, insert_into
 from waypost.journal.tables import journal, names, services
 
-__all__ = ["INSERT_NAMES", "forget_names", "name_rows"]
+__all__ = ["forget_names", "names_statement"]
 
-INSERT_NAMES: Final = insert(names)
+_INSERT: Final = insert_into(names)
 
 
-def name_rows(recorded: Iterable[Recorded], after: View) -> list[dict[str, object]]:
-    """Return the rows for the names of the services that were created."""
+def names_statement(recorded: Iterable[Recorded], after: View) -> Statement:
+    """Return what writes the names of the services that were created."""
     created = [each.change.service for each in recorded if isinstance(each.change, ServiceCreated)]
-    return [
-        {
-            "service_id": service.id,
-            "account": service.account,
-            "region": service.region,
-            "namespace": namespace.http_name,
-            "service": folded_name(namespace.type, service.name),
-        }
+    rows = [
+        (
+            service.id,
+            service.account,
+            service.region,
+            namespace.http_name,
+            folded_name(namespace.type, service.name),
+        )
         for service in created
         if (namespace := after.get_namespace(service.namespace_id)) is not None
     ]
+    return Statement(_INSERT, rows)
 
 
 def forget_names(connection: Connection) -> None:

@@ -9,7 +9,10 @@ from sqlalchemy import Select, select
 from waypost.catalog.changes import Change, Operation, OperationFailed, change_from_bytes
 from waypost.journal.tables import journal
 
-__all__ = ["KeptOperation", "OperationFilter", "operation_columns"]
+__all__ = ["KeptOperation", "OperationFilter", "operation_values"]
+
+_NONE: Final = (None,) * 8  # where a change was made by no operation
+_encoder: Final = msgspec.json.Encoder()
 
 
 class KeptOperation(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,29 +68,17 @@ class OperationFilter(msgspec.Struct, frozen=True, kw_only=True):
         return wanted.order_by(columns.revision.desc()).limit(limit)
 
 
-def operation_columns(operation: Operation | None, change: Change) -> dict[str, object]:
-    """Return the columns of the journal that tell of an operation, if any made the change."""
+def operation_values(operation: Operation | None, change: Change) -> tuple[object, ...]:
+    """Return the journal's last columns, which tell of an operation, if any made the change."""
     if operation is None:
-        return dict.fromkeys(_COLUMNS)
-    return {
-        "operation_id": operation.id,
-        "operation_account": operation.account,
-        "operation_region": operation.region,
-        "operation_type": operation.type,
-        "operation_status": "FAIL" if isinstance(change, OperationFailed) else "SUCCESS",
-        "operation_namespace_id": operation.namespace_id,
-        "operation_service_id": operation.targets.get("SERVICE"),
-        "operation": msgspec.json.encode(operation),
-    }
-
-
-_COLUMNS: Final = (
-    "operation_id",
-    "operation_account",
-    "operation_region",
-    "operation_type",
-    "operation_status",
-    "operation_namespace_id",
-    "operation_service_id",
-    "operation",
-)
+        return _NONE
+    return (
+        operation.id,
+        operation.account,
+        operation.region,
+        operation.type,
+        "FAIL" if isinstance(change, OperationFailed) else "SUCCESS",
+        operation.namespace_id,
+        operation.targets.get("SERVICE"),
+        _encoder.encode(operation),
+    )

@@ -4,38 +4,37 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from waypost.catalog.index import View
 from waypost.catalog.model import Drain, Instance
 from waypost.journal import tables
+from waypost.journal.statements import Statement
 
 __all__ = ["load_withheld", "withheld_statements"]
 
-_DELETE: Final = text("DELETE FROM waypost_withheld WHERE service_id = :service_id AND id = :id")
-_UPSERT: Final = text(
-    "INSERT INTO waypost_withheld (service_id, id, lapsed, drain) VALUES (:service_id, :id, :lapsed, :drain) "
+_DELETE: Final = "DELETE FROM waypost_withheld WHERE service_id = ? AND id = ?"
+_UPSERT: Final = (
+    "INSERT INTO waypost_withheld (service_id, id, lapsed, drain) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (service_id, id) DO UPDATE SET lapsed = excluded.lapsed, drain = excluded.drain"
 )
 
 
-def withheld_statements(
-    instances: Mapping[tuple[str, str], Instance | None], before: View
-) -> list[tuple[TextClause, list[dict[str, object]]]]:
+def withheld_statements(instances: Mapping[tuple[str, str], Instance | None], before: View) -> list[Statement]:
     """Return the statements that write how these instances, by service and id, are withheld now; None: gone.
 
     :param before: the catalog as it was; what was not withheld then, as most are not, has no row to be deleted.
     """
-    kept: list[dict[str, object]] = []
-    gone: list[dict[str, object]] = []
+    kept: list[tuple[object, ...]] = []
+    gone: list[tuple[object, ...]] = []
     for (service_id, instance_id), instance in instances.items():
         if instance is not None and _is_withheld(instance):
             drain = None if instance.drain is None else msgspec.json.encode(instance.drain)
-            kept.append({"service_id": service_id, "id": instance_id, "lapsed": int(instance.lapsed), "drain": drain})
+            kept.append((service_id, instance_id, int(instance.lapsed), drain))
         elif (was := before.get_instance(service_id, instance_id)) is not None and _is_withheld(was):
-            gone.append({"service_id": service_id, "id": instance_id})
-    return [(_UPSERT, kept), (_DELETE, gone)]
+            gone.append((service_id, instance_id))
+    return [Statement(_UPSERT, kept), Statement(_DELETE, gone)]
 
 
 def _is_withheld(instance: Instance) -> bool:
