@@ -315,41 +315,45 @@ class Registry:
     def _decide(self, waiting: _Waiting, draft: Draft, recorded: list[Recorded]) -> Any:
         """Return the command's answer, or the exception that refuses it."""
         if isinstance(waiting.command, Together):
-            return self._decide_together(waiting, waiting.command, draft, recorded)
+            return self._decide_together(waiting.command, waiting.cause, draft, recorded)
+        return self._decide_one(waiting.command, waiting.cause, waiting.operation_id, draft, recorded)
+
+    def _decide_one(
+        self, command: Command[Any], cause: Cause, operation_id: str | None, draft: Draft, recorded: list[Recorded]
+    ) -> Any:
         moment = Moment(
             now_ms=self._clock(),
             revision=draft.revision + 1,
             ids=self._ids,
-            given_operation_id=waiting.operation_id,
+            given_operation_id=operation_id,
             quotas=self._quotas,
         )
         try:
-            decision = waiting.command.decide(draft, moment)
+            decision = command.decide(draft, moment)
         except CatalogError as refusal:
             return refusal
         except Exception as error:
-            log.exception("registry.command_failed", command=type(waiting.command).__name__)
+            log.exception("registry.command_failed", command=type(command).__name__)
             return error
-        recorded.extend(
-            Recorded(
+        for change in decision.changes:
+            made = Recorded(
                 revision=draft.apply(change),
                 at_ms=moment.now_ms,
                 change=change,
-                cause=waiting.cause,
+                cause=cause,
                 operation=decision.operation if change is decision.change else None,
             )
-            for change in decision.changes
-        )
+            recorded.append(made)
         return decision.answer
 
     def _decide_together(
-        self, waiting: _Waiting, command: Together, draft: Draft, recorded: list[Recorded]
+        self, command: Together, cause: Cause, draft: Draft, recorded: list[Recorded]
     ) -> list[Any] | Exception:
         """Return the answer of every step, or the exception that refuses them all."""
         apart, changes, answers = Draft(draft), list[Recorded](), list[Any]()
         try:
             for number, step in enumerate(command.steps(draft)):
-                outcome = self._decide(_Waiting(step, waiting.cause, waiting.answered), apart, changes)
+                outcome = self._decide_one(step, cause, None, apart, changes)
                 if isinstance(outcome, CatalogError):
                     return StepRefused(number, outcome)
                 if isinstance(outcome, Exception):
@@ -357,8 +361,7 @@ class Registry:
                 answers.append(outcome)
         except CatalogError as refusal:
             return refusal
-        for each in changes:
-            draft.apply(each.change)
+        draft.adopt(apart)
         recorded += changes
         return answers
 

@@ -3,10 +3,9 @@
 import base64
 import itertools
 import random
-from functools import lru_cache
 from typing import Final, Literal
 
-__all__ = ["Ids", "arn", "operation_id", "resource_id", "submitted_ms"]
+__all__ = ["Ids", "arn", "resource_id", "submitted_ms"]
 
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 Kind = Literal["namespace", "service"]
@@ -18,6 +17,7 @@ class Ids:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._ours, self._count = chance.randbytes(6).hex(), itertools.count()
+        self._at_ms, self._around = -1, ("", "")  # of an operation's id: what stands around the count
 
     def _letters(self, count: int) -> str:
         octets = self._chance.randbytes(-(-count * 5 // 8))  # five bits a letter: of a-z and 2-7
@@ -37,19 +37,17 @@ class Ids:
         return f"{name}-{self._letters(16)}"
 
     def operation(self, now_ms: int) -> str:
-        """Return an id for an operation: its time, what is ours alone, and a count.
+        """Return an id for an operation, of AWS's form: 32 of [a-z0-9], a dash, the time as eight base-36 digits.
 
-        They are many, and sort by time, so that an index of them grows at its end and not all over.
+        The first part is the time, what is ours alone, and a count. So they sort by time, and an index of them, which
+        are many, grows at its end and not all over.
         """
-        return operation_id(f"{now_ms:012x}{self._ours}{next(self._count) & 0xFFFFFFFF:08x}", now_ms)
+        if now_ms != self._at_ms:  # what is decided together is decided within few milliseconds
+            self._at_ms, self._around = now_ms, (f"{now_ms:012x}{self._ours}", _time_digits(now_ms))
+        before, after = self._around
+        return f"{before}{next(self._count) & 0xFFFFFFFF:08x}-{after}"
 
 
-def operation_id(first: str, now_ms: int) -> str:
-    """Return an operation id: 32 of [a-z0-9], a dash, the time in milliseconds as eight base-36 digits."""
-    return f"{first}-{_time_digits(now_ms)}"
-
-
-@lru_cache(maxsize=16)  # what is decided together is decided within a few milliseconds
 def _time_digits(now_ms: int) -> str:
     digits = ""
     rest = now_ms

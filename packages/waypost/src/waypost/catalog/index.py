@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from typing import Any, Protocol, assert_never
 
 import msgspec
 
@@ -256,6 +256,13 @@ class Draft:
         self._service_delta: dict[str, int] = {}
         self._instance_delta: dict[str, int] = {}
         self._namespace_instance_delta: dict[str, int] = {}
+        self._drafted: tuple[dict[Any, Any], ...] = (
+            self._namespaces,
+            self._services,
+            self._service_ids,
+            self._instances,
+        )
+        self._deltas = (self._service_delta, self._instance_delta, self._namespace_instance_delta)
 
     def get_namespace(self, namespace_id: str) -> Namespace | None:
         if namespace_id in self._namespaces:
@@ -347,6 +354,15 @@ class Draft:
         self.revision += 1
         return self.revision
 
+    def adopt(self, over: "Draft") -> None:
+        """Take in all that a draft laid over this one has taken in."""
+        for mine, more in zip(self._drafted, over._drafted, strict=True):  # noqa: SLF001 (a draft too)
+            mine.update(more)
+        for counts, deltas in zip(self._deltas, over._deltas, strict=True):  # noqa: SLF001
+            for key, delta in deltas.items():
+                counts[key] = counts.get(key, 0) + delta
+        self.revision = over.revision
+
     def _put_service(self, service: Service, service_id: str | None, delta: int) -> None:
         namespace = self.get_namespace(service.namespace_id)
         assert namespace is not None, "a service has a namespace"
@@ -354,9 +370,11 @@ class Draft:
         self._service_delta[namespace.id] = self._service_delta.get(namespace.id, 0) + delta
 
     def _put_instance(self, service_id: str, instance_id: str, instance: Instance | None) -> None:
-        before = self.get_instance(service_id, instance_id) is not None
+        before = self.get_instance(service_id, instance_id)
         self._instances[service_id, instance_id] = instance
-        delta = (instance is not None) - before
+        delta = (instance is not None) - (before is not None)
+        if not delta:
+            return  # one is replaced
         self._instance_delta[service_id] = self._instance_delta.get(service_id, 0) + delta
         service = self.get_service(service_id)
         assert service is not None, "an instance has a service"

@@ -219,7 +219,7 @@ _attributes_encoder = msgspec.json.Encoder(order="deterministic")
 
 def encode_attributes(attributes: Mapping[str, str]) -> bytes:
     """Return the one encoding of an attribute map: equal maps have equal bytes."""
-    return _attributes_encoder.encode(dict(attributes))
+    return _attributes_encoder.encode(attributes)
 
 
 def decode_attributes(attributes: bytes) -> dict[str, str]:

@@ -8,7 +8,8 @@ import ipaddress
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import dns.exception
 import dns.name
@@ -165,19 +166,16 @@ def check_attributes(namespace: Namespace, service: Service, instance_id: str, a
 
     :raises InvalidInput: which attribute is wrong or missing, and what would be right.
     """
-    _check_sizes(attributes)
-    for key in attributes:
-        if key[:4].upper() == "AWS_" and key.upper() not in KNOWN:
-            raise InvalidInput(f"Attribute '{key}': the prefix AWS_ is reserved; choose another key.")
+    _check_keys(attributes)
     _check_values(attributes)
     if EC2 in attributes:
         _check_ec2(namespace, attributes)
-    missing = _missing(service, attributes)
-    if missing:
-        raise InvalidInput(f"Required attribute(s) {', '.join(missing)} are missing.")
+    needs = _needs(service.records, service.health_check is not None)
     if ALIAS in attributes:
         _check_alias(service, attributes)
-    if any(record.type is RecordType.SRV for record in service.records):
+    elif missing := needs.missing(attributes):
+        raise InvalidInput(f"Required attribute(s) {', '.join(missing)} are missing.")
+    if needs.name:
         check_dns_name(f"{instance_id}.{service.name}.{namespace.name}")
 
 
@@ -208,13 +206,22 @@ def _check_health_kinds(
         raise InvalidInput("HealthCheckConfig.ResourcePath has a space, a control or a non-ASCII character: encode it.")
 
 
-def _check_sizes(attributes: Mapping[str, str]) -> None:
-    custom = sum(1 for key in attributes if not key.startswith("AWS_"))
+def _check_keys(attributes: Mapping[str, str]) -> None:
+    custom = size = 0
+    reserved = None
+    for key, value in attributes.items():
+        size += len(key) + len(value)
+        if key in KNOWN:
+            continue
+        custom += not key.startswith("AWS_")
+        if key[:4].upper() == "AWS_" and key.upper() not in KNOWN:
+            reserved = reserved or key
     if custom > CUSTOM_ATTRIBUTES:
         raise InvalidInput(f"{custom} custom attributes are too many: give at most {CUSTOM_ATTRIBUTES}.")
-    size = sum(len(key) + len(value) for key, value in attributes.items())
     if size > ATTRIBUTES_SIZE:
         raise InvalidInput(f"The attributes have {size} characters in all: give at most {ATTRIBUTES_SIZE}.")
+    if reserved is not None:
+        raise InvalidInput(f"Attribute '{reserved}': the prefix AWS_ is reserved; choose another key.")
 
 
 def _check_values(attributes: Mapping[str, str]) -> None:
@@ -251,19 +258,29 @@ def _is_ipv6(text: str) -> bool:
     return address.scope_id is None and address.ipv4_mapped is None
 
 
-def _missing(service: Service, attributes: Mapping[str, str]) -> list[str]:
-    if ALIAS in attributes:
-        return []
-    kinds = {record.type for record in service.records}
+class _Needs(NamedTuple):
+    """What an instance must have."""
+
+    attributes: tuple[str, ...]
+    name: bool  # a name of its own in DNS, and an address of either kind behind it
+
+    def missing(self, attributes: Mapping[str, str]) -> list[str]:
+        missing = [key for key in self.attributes if key not in attributes]
+        if self.name and IPV4 not in attributes and IPV6 not in attributes:
+            missing.append(f"{IPV4} or {IPV6}")
+        return missing
+
+
+@lru_cache(maxsize=1024)  # services are alike
+def _needs(records: tuple[DnsRecord, ...], checked: bool) -> _Needs:
+    """Return what an instance of a service needs that has these records, and an active check or none."""
+    kinds = {record.type for record in records}
     needed = [
         key for key, kind in ((IPV4, RecordType.A), (IPV6, RecordType.AAAA), (CNAME, RecordType.CNAME)) if kind in kinds
     ]
-    if RecordType.SRV in kinds or service.health_check is not None:
+    if RecordType.SRV in kinds or checked:
         needed.append(PORT)
-    missing = [key for key in needed if key not in attributes]
-    if RecordType.SRV in kinds and IPV4 not in attributes and IPV6 not in attributes:
-        missing.append(f"{IPV4} or {IPV6}")
-    return missing
+    return _Needs(tuple(needed), RecordType.SRV in kinds)
 
 
 def _check_alias(service: Service, attributes: Mapping[str, str]) -> None:

@@ -1,6 +1,5 @@
 """Commands of which all take place, or none: many registrations in one call, and a removal with all that is inside."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,15 +30,18 @@ class StepRefused(CatalogError):
         self.number, self.refusal = number, refusal  # which, from 0, and why
 
 
-class Together(ABC):
-    """Several commands that are one: each sees the effect of those before it."""
+class Together:
+    """Several commands that are one: each sees the effect of those before it. What kinds there are stands below.
 
-    @abstractmethod
+    No abstract class: each command of a batch is asked whether it is one of these, and those answer slowly.
+    """
+
     def steps(self, view: View) -> Iterator[Command[Any]]:
         """Return the commands, in order.
 
         :raises CatalogError: nothing of it can be done.
         """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

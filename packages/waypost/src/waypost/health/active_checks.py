@@ -81,9 +81,10 @@ class ActiveChecks:
             case InstanceRegistered(instance):
                 self._forget((instance.service_id, instance.id))
                 service = catalog.get_service(instance.service_id)
-                present = catalog.get_instance(instance.service_id, instance.id)
-                if service is not None and present is not None and service.health_check is not None:
-                    self._check(service, present, fresh=True)
+                if service is not None and service.health_check is not None:
+                    present = catalog.get_instance(instance.service_id, instance.id)
+                    if present is not None:
+                        self._check(service, present, fresh=True)
             case InstanceDeregistered(service_id, instance_id):
                 self._forget((service_id, instance_id))
             case ServiceUpdated(service):

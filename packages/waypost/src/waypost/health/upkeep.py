@@ -208,6 +208,7 @@ class Upkeep:
             )
 
     def _begin(self, instance: Instance, *, now: float, now_ms: int) -> None:
+        """Follow an instance of whose key nothing is known: most have no lease, no drain, and are well."""
         key = (instance.service_id, instance.id)
         lease_s = instance.lease_s
         if lease_s is not None:
@@ -215,8 +216,10 @@ class Upkeep:
             self._leases.put(key, lease)
             if instance.lapsed:
                 self._leases.lapse(key, now=now, remove_after_s=self._lapsed_s(key, lease))
-        self._note_drain(key, instance.drain, now=now, now_ms=now_ms)
-        self._note_health(key, instance, now=now)
+        if instance.drain is not None:
+            self._note_drain(key, instance.drain, now=now, now_ms=now_ms)
+        if instance.health is Health.UNHEALTHY:
+            self._note_health(key, instance, now=now)
 
     def _end(self, key: Key) -> None:
         self._leases.drop(key)

@@ -125,15 +125,17 @@ class Answerer:
         """
         if self._zones is None:
             raise ValueError(f"revision {batch.first_revision} came before any snapshot")
+        touched: set[bytes] = set()  # many changes of a commit are often of one service
         for revision, change in enumerate(batch.changes, batch.first_revision):
             names = self._zones.apply(revision, change)
             if names is None:
                 self._kept.clear()
-                continue
-            for kept in self._kept.values():
-                for name in names:
-                    for type_and_class in KEPT_TYPES:
-                        kept.pop(name + type_and_class, None)
+            else:
+                touched.update(names)
+        for kept in self._kept.values():
+            for name in touched:
+                for type_and_class in KEPT_TYPES:
+                    kept.pop(name + type_and_class, None)
         return self._zones.revision
 
     def reply(self, wire: bytes, transport: Transport, client: Client = ANYONE) -> bytes | Transfer | Onward | None:

@@ -27,7 +27,6 @@ from waypost.catalog.model import (
     RecordType,
     RoutingPolicy,
     Service,
-    decode_attributes,
 )
 
 __all__ = ["Facts", "HeldInstance", "HeldService"]
@@ -39,12 +38,12 @@ PROVEN: Final = 8
 SUPERVISED: Final = 16
 
 ASKED: Final[Mapping[RecordType, frozenset[str]]] = {
-    RecordType.A: frozenset({"AWS_INSTANCE_IPV4", "AWS_ALIAS_DNS_NAME"}),
-    RecordType.AAAA: frozenset({"AWS_INSTANCE_IPV6", "AWS_ALIAS_DNS_NAME"}),
-    RecordType.SRV: frozenset({"AWS_INSTANCE_PORT", "AWS_INSTANCE_IPV4", "AWS_INSTANCE_IPV6"}),
-    RecordType.CNAME: frozenset({"AWS_INSTANCE_CNAME"}),
+    RecordType.A: frozenset({"ipv4", "alias"}),
+    RecordType.AAAA: frozenset({"ipv6", "alias"}),
+    RecordType.SRV: frozenset({"port", "ipv4", "ipv6"}),
+    RecordType.CNAME: frozenset({"cname"}),
 }
-"""The attributes that records of a type are made of."""
+"""The facts that records of a type are made of."""
 
 
 class HeldService(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -78,6 +77,22 @@ def _shared(records: tuple[DnsRecord, ...]) -> tuple[DnsRecord, ...]:
     return records
 
 
+@lru_cache(maxsize=1024)
+def _asked(records: tuple[DnsRecord, ...]) -> frozenset[str]:
+    """Return the facts that a service with these records asks for."""
+    return frozenset[str]().union(*(ASKED[record.type] for record in records))
+
+
+class _Attributes(msgspec.Struct, gc=False):
+    """Those of an instance that records can be made of: the others are skipped where they are read."""
+
+    ipv4: str | None = msgspec.field(name="AWS_INSTANCE_IPV4", default=None)
+    port: str | None = msgspec.field(name="AWS_INSTANCE_PORT", default=None)
+    ipv6: str | None = msgspec.field(name="AWS_INSTANCE_IPV6", default=None)
+    cname: str | None = msgspec.field(name="AWS_INSTANCE_CNAME", default=None)
+    alias: str | None = msgspec.field(name="AWS_ALIAS_DNS_NAME", default=None)
+
+
 class Facts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What records are made of; None where the instance has it not, or its service asks for no record of it."""
 
@@ -89,6 +104,7 @@ class Facts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     alias: str | None = None
 
 
+_attributes_decoder: Final = msgspec.json.Decoder(_Attributes)
 _facts_encoder: Final = msgspec.msgpack.Encoder()
 _facts_decoder: Final = msgspec.msgpack.Decoder(Facts)
 
@@ -104,16 +120,15 @@ class HeldInstance(bytes):
     @classmethod
     def of(cls, instance: Instance, service: HeldService) -> Self:
         """Return what DNS asks of an instance of a service."""
-        attributes = decode_attributes(instance.attributes)
-        asked = frozenset[str]().union(*(ASKED[record.type] for record in service.records))
-        kept = {key: value for key, value in attributes.items() if key in asked}
+        has = _attributes_decoder.decode(instance.attributes)
+        asked = _asked(service.records)
         facts = Facts(
             id=instance.id,
-            ipv4=kept.get("AWS_INSTANCE_IPV4"),
-            port=kept.get("AWS_INSTANCE_PORT"),
-            ipv6=kept.get("AWS_INSTANCE_IPV6"),
-            cname=kept.get("AWS_INSTANCE_CNAME"),
-            alias=kept.get("AWS_ALIAS_DNS_NAME"),
+            ipv4=has.ipv4 if "ipv4" in asked else None,
+            port=has.port if "port" in asked else None,
+            ipv6=has.ipv6 if "ipv6" in asked else None,
+            cname=has.cname if "cname" in asked else None,
+            alias=has.alias if "alias" in asked else None,
         )
         flags = (
             UNHEALTHY * (instance.health is Health.UNHEALTHY) | LAPSED * instance.lapsed | DRAINED * instance.drained

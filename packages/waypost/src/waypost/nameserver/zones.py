@@ -6,7 +6,7 @@ Clients of a VPC see its private zones and the public ones. Source: RFC 1034 sec
 (NODATA against NXDOMAIN), RFC 8020 (empty non-terminals exist).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -167,13 +167,22 @@ class Zones:
                 assert_never(change)
 
     def _take_in(self, change: InstanceRegistered | InstanceDeregistered | InstanceChanged) -> list[bytes]:
-        match change:
-            case InstanceRegistered(instance):
-                return self._change(instance.service_id, instance.id, lambda holding: holding.put(instance))
-            case InstanceDeregistered(service_id, instance_id):
-                return self._change(service_id, instance_id, lambda holding: holding.drop(instance_id))
-            case InstanceChanged(service_id, instance_id):
-                return self._change(service_id, instance_id, lambda holding: holding.change(instance_id, change))
+        if isinstance(change, InstanceRegistered):
+            service_id, instance_id = change.instance.service_id, change.instance.id
+        else:
+            service_id, instance_id = change.service_id, change.instance_id
+        holding = self._holdings[service_id]
+        if holding is None:
+            return []
+        if isinstance(change, InstanceRegistered):
+            holding.put(change.instance)
+        elif isinstance(change, InstanceDeregistered):
+            holding.drop(instance_id)
+        else:
+            holding.change(instance_id, change)
+        self._touch(self._zone_of[holding.service.namespace_id])
+        self._unsettled.setdefault(service_id, set()).add(instance_id)
+        return [holding.service.name, *_targets(holding.service, (instance_id,)).values()]
 
     def lookup(self, name: bytes, rtype: int, view: View = None) -> Outcome:
         """Return what is at a name (wire form, lower case) for a record type."""
@@ -289,15 +298,6 @@ class Zones:
         self._touch(self._zone_of[holding.service.namespace_id])
         return self._publish(holding, None)
 
-    def _change(self, service_id: str, instance_id: str, change: Callable[[Holding], None]) -> list[bytes]:
-        holding = self._holdings[service_id]
-        if holding is None:
-            return []
-        change(holding)
-        self._touch(self._zone_of[holding.service.namespace_id])
-        self._unsettled.setdefault(service_id, set()).add(instance_id)
-        return [holding.service.name, *_targets(holding.service, (instance_id,)).values()]
-
     def _settle(self) -> None:
         """Publish what instances have changed, before anybody asks: once, however many changes have come.
 
@@ -352,7 +352,7 @@ class Zones:
 
 
 def _has_targets(service: HeldService) -> bool:
-    return any(record.type is RecordType.SRV for record in service.records)
+    return RecordType.SRV in [record.type for record in service.records]
 
 
 def _targets(service: HeldService, instance_ids: Iterable[str]) -> dict[str, bytes]:

@@ -109,15 +109,24 @@ class _Compiler:
     def _make_map(self, shape: Mapping[str, Any]) -> Check:
         check_key, check_value = self._check(shape["key"]["shape"]), self._check(shape["value"]["shape"])
         check_length = _length_check(shape)
+        least, most, is_key = _limits(self._shapes[shape["key"]["shape"]])
+        low, high, is_value = _limits(self._shapes[shape["value"]["shape"]])
 
         def check(value: Any, path: str, problems: Problems) -> dict[str, Any]:
             if type(value) is not dict:
                 raise _wrong_type(value, dict, path)
             check_length(value, path, problems)
-            return {
-                check_key(key, path, problems): check_value(each, f"{path}.{key}.member", problems)
-                for key, each in value.items()
-            }
+            for key, each in value.items():  # most are as they should be: what takes words is for those that are not
+                if not (
+                    type(each) is str
+                    and least <= len(key) <= most
+                    and low <= len(each) <= high
+                    and is_key(key)
+                    and is_value(each)
+                ):
+                    check_key(key, path, problems)
+                    check_value(each, f"{path}.{key}.member", problems)
+            return value
 
         return check
 
@@ -156,6 +165,14 @@ class _Compiler:
         return check
 
     _make_long = _make_integer
+
+
+def _limits(shape: Mapping[str, Any]) -> tuple[float, float, Callable[[str], object]]:
+    """Return the least and the most length of a string, and what is true of one whose pattern matches."""
+    if shape["type"] != "string" or "enum" in shape:
+        raise NotImplementedError(f"a map of {shape}")
+    matches: Callable[[str], object] = re.compile(shape.get("pattern", "(?s:.*)")).fullmatch
+    return shape.get("min", 0), shape.get("max", math.inf), matches
 
 
 def _length_check(shape: Mapping[str, Any]) -> Callable[[Any, str, Problems], None]:
