@@ -297,7 +297,7 @@ class Registry:
             draft = Draft(self.catalog)
             outcomes = [(waiting, self._decide(waiting, draft, recorded)) for waiting in batch]
             if recorded:
-                await pen.append(recorded, before=self.catalog, after=draft)
+                pen.append(recorded, before=self.catalog, after=draft)
         self.transactions += 1
         self._reached_at = time.monotonic()
         self._take_in(recorded)

@@ -1,5 +1,6 @@
 """The connections to the registry's database, and what its going away looks like: SQLite and PostgreSQL."""
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,10 +20,10 @@ BUSY_S: Final = 5  # seconds that a writer waits for another one's transaction
 try:
     import asyncpg
 except ImportError:  # PostgreSQL is an extra
-    AWAY: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, TimeoutError)
+    AWAY: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, TimeoutError, sqlite3.Error)
 else:
-    # While a connection is made, and while it is lost, the driver's own errors come through.
-    AWAY = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+    # While a connection is made, and while it is lost, the driver's own errors come through. SQLite's do in a write.
+    AWAY = (SQLAlchemyError, OSError, TimeoutError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,6 @@ from waypost.journal.operations import KeptOperation, OperationFilter, operation
 from waypost.journal.retention import Retention, trim
 from waypost.journal.state import load_state, state_statements
 from waypost.journal.statements import Statement, execute, insert_into
-from waypost.journal.writer import Transaction
 
 __all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen"]
 
@@ -61,20 +60,19 @@ class HistoryLost(Exception):
 class Pen:
     """The right to write, for one transaction."""
 
-    def __init__(self, transaction: Transaction, revision: int, unseen: Sequence[Recorded]) -> None:
+    def __init__(self, revision: int, unseen: Sequence[Recorded]) -> None:
         self.revision = revision  # the last one committed by anybody
         self.unseen = unseen  # what others committed since the holder last looked, in order
-        self._transaction = transaction
+        self.statements: Sequence[Statement] = ()  # to be carried out before the commit
 
-    async def append(self, recorded: Sequence[Recorded], *, before: View, after: View) -> None:
-        """Write changes and the state that they lead from and to."""
-        statements = [
+    def append(self, recorded: Sequence[Recorded], *, before: View, after: View) -> None:
+        """Have changes written, and the state that they lead from and to."""
+        self.statements = [
             Statement(_INSERT_JOURNAL, [_journal_row(each) for each in recorded]),
             *state_statements(recorded, before=before, after=after),
             names_statement(recorded, after),
             Statement(_MOVE_COUNTER, [(recorded[-1].revision,)]),
         ]
-        await self._transaction.run(_write, statements)
 
 
 class Journal:
@@ -136,7 +134,9 @@ class Journal:
         try:
             async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as transaction:
                 revision, unseen = await transaction.run(_take_pen, seen)
-                yield Pen(transaction, revision, unseen)
+                pen = Pen(revision, unseen)
+                yield pen
+                await transaction.end(_write, pen.statements)
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 
@@ -362,7 +362,7 @@ def _create_tables(connection: Connection) -> None:
 
 def _write(connection: Connection, statements: Sequence[Statement]) -> None:
     execute(connection, statements)
-    if connection.dialect.name == "postgresql":
+    if statements and connection.dialect.name == "postgresql":
         connection.execute(text(f"NOTIFY {CHANNEL}"))  # once a batch: it takes a lock of its own
 
 

@@ -38,7 +38,10 @@ _UPSERT_SERVICE: Final = (
     "INSERT INTO waypost_services (id, created_revision, instances_revision, body) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (id) DO UPDATE SET body = excluded.body"
 )
-_MOVE_SERVICE: Final = "UPDATE waypost_services SET instances_revision = ? WHERE id = ?"
+_MOVE_SERVICE: Final = (
+    "UPDATE waypost_services SET instances_revision = moved.column1 "
+    "FROM (VALUES (CAST(? AS BIGINT), ?)) AS moved WHERE id = moved.column2"
+)
 _UPSERT_INSTANCE: Final = (
     "INSERT INTO waypost_instances (service_id, id, attributes, health, proven, generation, creator_request_id, "
     "operation) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "

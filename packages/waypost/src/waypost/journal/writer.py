@@ -25,6 +25,9 @@ class Transaction(Protocol):
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the work returns, done on the transaction's connection."""
 
+    async def end(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Do the last of the work, and commit: there and back once."""
+
 
 class Writer(Protocol):
     """Whoever begins transactions."""
@@ -58,6 +61,10 @@ class _AsyncTransaction:
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._connection.run_sync(work, *args, **kwargs)
 
+    async def end(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
+        await self._connection.run_sync(work, *args, **kwargs)
+        await self._connection.commit()
+
 
 class ThreadWriter:
     """Writes by a synchronous driver, in one thread."""
@@ -73,7 +80,8 @@ class ThreadWriter:
             transaction = _ThreadTransaction(self._engine, self._thread)
             try:
                 yield transaction
-                await transaction.commit()
+                if not transaction.ended:
+                    await transaction.commit()
             except BaseException:
                 # Not waited for: where the disk hangs, so would this. What comes next in the thread comes after it.
                 self._thread.submit(transaction.roll_back)
@@ -85,15 +93,24 @@ class ThreadWriter:
 
 
 class _ThreadTransaction:
-    """Begins with its first work. Everything but ``run`` and ``commit`` happens in the thread."""
+    """Begins with its first work. Everything but ``run``, ``end`` and ``commit`` happens in the thread."""
 
     def __init__(self, engine: Engine, thread: ThreadPoolExecutor) -> None:
+        self.ended = False  # by its last work
         self._engine, self._thread = engine, thread
         self._connection: Connection | None = None
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._run, lambda connection: work(connection, *args, **kwargs))
+
+    async def end(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
+        def run_and_commit() -> None:
+            self._run(lambda connection: work(connection, *args, **kwargs))
+            self._commit()
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, run_and_commit)
+        self.ended = True
 
     async def commit(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._commit)

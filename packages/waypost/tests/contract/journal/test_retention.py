@@ -45,7 +45,7 @@ class Writer:
             operation=decision.operation,
         )
         async with self.journal.pen(seen=catalog.revision) as pen:
-            await pen.append([recorded], before=catalog, after=draft)
+            pen.append([recorded], before=catalog, after=draft)
         return decision.answer
 
 
