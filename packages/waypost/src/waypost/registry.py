@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
@@ -121,7 +122,8 @@ class Registry:
         self._hear: Callable[[Sequence[InstanceKey]], None] = lambda _: None
         self._writing = asyncio.Lock()
         self._told: Sequence[Listener] = (followers, *listeners)
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING)
+        self._queue: deque[_Waiting] = deque()  # at most WAITING
+        self._filled = asyncio.Event()  # there is something in it
 
     async def submit_together(self, command: Together, cause: Cause) -> list[Any]:
         """Carry several commands out as one, and return the answer of each; as :meth:`submit` does.
@@ -143,31 +145,36 @@ class Registry:
         waiting = _Waiting(command, cause, asyncio.get_running_loop().create_future())
         if subject is not None:
             waiting.subject, waiting.operation_id = subject, self._ids.operation(self._clock())
-        try:
-            self._queue.put_nowait(waiting)
-        except asyncio.QueueFull:
-            raise Overloaded from None
-        answer: T = await (waiting.answered if subject is None else self._in_turn(waiting, subject))
-        return answer
-
-    async def _in_turn(self, waiting: _Waiting, subject: OperationSubject) -> Any:
+        if len(self._queue) >= WAITING:
+            raise Overloaded
+        self._queue.append(waiting)
+        self._filled.set()
+        answer: T
+        if subject is None:
+            answer = await waiting.answered
+            return answer
         open_ = self._open.setdefault(subject.key, [])
         open_.append(waiting)
         try:
             if open_[0] is not waiting:
-                await asyncio.wait([waiting.answered], timeout=PATIENCE_S)
-                first = open_[0]
-                if not waiting.taken and first is not waiting and first.operation_id and first.subject:
-                    waiting.withdrawn = True
-                    raise DuplicateRequest(
-                        f"Another operation of type {first.subject.type} and id {first.operation_id} is in progress",
-                        first.operation_id,
-                    )
-            return await waiting.answered
+                await self._wait_for_turn(waiting, open_)
+            answer = await waiting.answered
+            return answer
         finally:
             open_.remove(waiting)
             if not open_:
                 del self._open[subject.key]
+
+    async def _wait_for_turn(self, waiting: _Waiting, open_: Sequence[_Waiting]) -> None:
+        """Return when it is answered or taken in PATIENCE_S, or nothing is under way before it. See submit."""
+        await asyncio.wait([waiting.answered], timeout=PATIENCE_S)
+        first = open_[0]
+        if not waiting.taken and first is not waiting and first.operation_id and first.subject:
+            waiting.withdrawn = True
+            raise DuplicateRequest(
+                f"Another operation of type {first.subject.type} and id {first.operation_id} is in progress",
+                first.operation_id,
+            )
 
     @property
     def open_operations(self) -> int:
@@ -202,9 +209,10 @@ class Registry:
         """Carry commands out until cancelled."""
         async with asyncio.TaskGroup() as following:
             while True:
-                batch = [await self._queue.get()]
-                while len(batch) < BATCH and not self._queue.empty():
-                    batch.append(self._queue.get_nowait())
+                await self._filled.wait()
+                batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+                if not self._queue:
+                    self._filled.clear()
                 wanted = [waiting for waiting in batch if not waiting.withdrawn]
                 for waiting in wanted:
                     waiting.taken = True

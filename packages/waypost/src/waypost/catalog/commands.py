@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from waypost.catalog import rules
 from waypost.catalog.changes import (
     HealthChanged,
@@ -40,6 +42,7 @@ from waypost.catalog.model import (
     ServiceType,
     encode_attributes,
 )
+from waypost.catalog.quotas import UNLIMITED
 from waypost.catalog.requests import is_repetition, request_digest
 
 __all__ = [
@@ -278,8 +281,7 @@ class DeleteService:
         return Decision(None, ServiceDeleted(service.id))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterInstance:
+class RegisterInstance(msgspec.Struct, frozen=True, kw_only=True):  # of which there are the most
     """Register an instance, or replace the one of that id with all its attributes; answers the operation's id."""
 
     service_id: str
@@ -293,11 +295,11 @@ class RegisterInstance:
         rules.check_attributes(namespace, service, self.instance_id, self.attributes)
         attributes = encode_attributes(self.attributes)
         present = view.get_instance(service.id, self.instance_id)
-        if present is None:
+        if present is None and moment.quotas is not UNLIMITED:
             moment.quotas.check_instances(
                 in_service=view.instance_count(service.id), in_namespace=view.namespace_instance_count(namespace.id)
             )
-        elif is_repetition(self.creator_request_id, present.creator_request_id):
+        if present is not None and is_repetition(self.creator_request_id, present.creator_request_id):
             if present.attributes != attributes:
                 raise InvalidInput(ASKED_OTHERWISE)
             return Decision(present.operation)

@@ -65,7 +65,10 @@ def state_statements(recorded: Iterable[Recorded], *, before: View, after: View)
     instance_keys: dict[tuple[str, str], None] = {}
     moved: dict[str, int] = {}
     for each in recorded:
-        match each.change:
+        match each.change:  # the kind of which there are most comes first
+            case InstanceRegistered(instance):
+                instance_keys[instance.service_id, instance.id] = None
+                moved[instance.service_id] = each.revision
             case NamespaceCreated(namespace) | NamespaceUpdated(namespace):
                 namespace_ids[namespace.id] = None
             case NamespaceDeleted(namespace_id):
@@ -74,9 +77,6 @@ def state_statements(recorded: Iterable[Recorded], *, before: View, after: View)
                 service_ids.setdefault(service.id, each.revision)
             case ServiceDeleted(service_id):
                 service_ids[service_id] = each.revision
-            case InstanceRegistered(instance):
-                instance_keys[instance.service_id, instance.id] = None
-                moved[instance.service_id] = each.revision
             case InstanceDeregistered(service_id, instance_id):
                 instance_keys[service_id, instance_id] = None
                 moved[service_id] = each.revision

@@ -62,8 +62,7 @@ class _AsyncTransaction:
         return await self._connection.run_sync(work, *args, **kwargs)
 
     async def end(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
-        await self._connection.run_sync(work, *args, **kwargs)
-        await self._connection.commit()
+        await self._connection.run_sync(work, *args, **kwargs)  # the end of the block commits
 
 
 class ThreadWriter:

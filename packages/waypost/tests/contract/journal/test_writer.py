@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from waypost.journal.writer import ThreadWriter
 
@@ -59,3 +60,24 @@ async def test_what_fails_or_is_cancelled_leaves_nothing(writer: ThreadWriter) -
 async def test_a_transaction_without_work_needs_no_database(writer: ThreadWriter) -> None:
     async with writer.begin():
         pass
+
+
+async def test_the_last_work_of_a_transaction_is_committed_with_it(writer: ThreadWriter) -> None:
+    async with writer.begin() as transaction:
+        await transaction.run(execute, "INSERT INTO kept VALUES (1)")
+        await transaction.end(execute, "INSERT INTO kept VALUES (2)")
+    async with writer.begin() as transaction:
+        assert await transaction.run(execute, "SELECT count(*) FROM kept") == 2
+
+
+async def fail_at_the_end(writer: ThreadWriter) -> None:
+    async with writer.begin() as transaction:
+        await transaction.run(execute, "INSERT INTO kept VALUES (1)")
+        await transaction.end(execute, "INSERT INTO nowhere VALUES (2)")
+
+
+async def test_nothing_is_left_of_a_transaction_whose_last_work_fails(writer: ThreadWriter) -> None:
+    with pytest.raises(OperationalError):
+        await fail_at_the_end(writer)
+    async with writer.begin() as transaction:
+        assert await transaction.run(execute, "SELECT count(*) FROM kept") == 0

@@ -110,6 +110,16 @@ def told(view: View) -> object:
     return found
 
 
+def drafted(base: Catalog | Draft, taken: list[tuple[str, str, str, str, Health]], ids: Ids) -> Draft:
+    """Return a draft over another view, with steps taken in it."""
+    draft = Draft(base)
+    for step in taken:
+        decision = decide(draft, step, Moment(now_ms=0, revision=draft.revision + 1, ids=ids))
+        for change in () if decision is None else decision.changes:
+            draft.apply(change)
+    return draft
+
+
 @given(before=steps, batch=steps, seed=st.integers(0, 2**32))
 def test_a_draft_tells_what_the_catalog_tells_after_the_commit(
     before: list[tuple[str, str, str, str, Health]], batch: list[tuple[str, str, str, str, Health]], seed: int
@@ -135,6 +145,26 @@ def test_a_draft_tells_what_the_catalog_tells_after_the_commit(
     assert told(catalog) == drafted
     assert catalog.revision == draft.revision
     assert [change_from_bytes(change_to_bytes(change)) for change in changes] == changes
+
+
+@given(before=steps, batch=steps, together=steps, seed=st.integers(0, 2**32))
+def test_a_draft_that_adopts_another_tells_what_that_one_told(
+    before: list[tuple[str, str, str, str, Health]],
+    batch: list[tuple[str, str, str, str, Health]],
+    together: list[tuple[str, str, str, str, Health]],
+    seed: int,
+) -> None:
+    ids = Ids(random.Random(seed))
+    catalog = Catalog()
+    for step in before:
+        decision = decide(catalog, step, Moment(now_ms=0, revision=catalog.revision + 1, ids=ids))
+        for change in () if decision is None else decision.changes:
+            catalog.apply(catalog.revision + 1, change)
+    draft = drafted(catalog, batch, ids)
+    over = drafted(draft, together, ids)
+    draft.adopt(over)
+    assert told(draft) == told(over)
+    assert draft.revision == over.revision
 
 
 def test_a_gap_between_revisions_is_refused() -> None:
