@@ -1,6 +1,8 @@
 """The API over a real store: what it takes, what it refuses, and in which words."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -295,3 +297,6 @@ async def test_a_database_out_of_reach_is_503(tmp_path: Any, channels: Channels,
         ready = await api.get("/health/ready")
         assert (ready.status_code, ready.json()["needs"]) == (503, {"database": "out of reach"})
     await database.close()
+    for thread in threading.enumerate():  # aiosqlite awaits no thread of a connection that failed: it needs this loop
+        if thread.name.endswith("(_connection_worker_thread)"):
+            await asyncio.to_thread(thread.join)
