@@ -96,11 +96,11 @@ def test_a_version_that_never_gets_healthy_is_rolled_back_and_the_old_one_never_
     assert always.gaps == []
     assert {task["instance"] for task in platform.tasks} == before  # also of the service that comes after it
     rewrite(
-        platform, HEAD + echo("web", "sick", count=2, start_timeout_s=0.5, deploy={"failures": 2}) + echo("api", "one")
+        platform, HEAD + echo("web", "sick", count=2, start_timeout_s=3, deploy={"failures": 2}) + echo("api", "one")
     )
     failed = platform.command("deploy", "web")
     assert failed.returncode == 1
-    assert "not healthy within 0.5 s (/health answered HTTP 503)" in failed.stderr
+    assert "not healthy within 3 s (/health answered HTTP 503)" in failed.stderr
     assert {task["instance"] for task in platform.tasks} == before
     rewrite(platform, HEAD + echo("web", "two", count=2) + echo("api", "one"))
     assert done(platform.command("deploy", "web", "-o", "json"))[0]["what"] == "deployed"

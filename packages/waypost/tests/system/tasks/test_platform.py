@@ -243,9 +243,9 @@ def test_a_command_that_ends_at_once_is_shown_with_its_last_words(platform: Any,
 
 
 def test_a_task_that_never_gets_healthy_ends_the_start(platform: Any, echo: Echo) -> None:
-    code, said = fails(platform, HEAD + echo("web", "sick", start_timeout_s=1))
+    code, said = fails(platform, HEAD + echo("web", "sick", start_timeout_s=3))  # by then it is asked
     assert code == 1
-    assert "web did not start: not healthy within 1 s (/health answered HTTP 503)" in said
+    assert "web did not start: not healthy within 3 s (/health answered HTTP 503)" in said
 
 
 def test_a_second_platform_needs_a_state_directory_of_its_own(platform: Any, echo: Echo, tmp_path: Path) -> None:
