@@ -121,7 +121,7 @@ def _as_many_as_go(served: _Served, folder: Path, effort: Effort) -> Row:
 
 def _flood(dnsperf: str, port: int, questions: Path, seconds: float) -> Mapping[str, float]:
     """Keep a number of queries outstanding."""
-    load = ["-s", "127.0.0.1", "-p", str(port), "-d", str(questions), "-l", str(max(1, round(seconds)))]
+    load = ["-s", "127.0.0.1", "-p", str(port), "-d", str(questions), "-l", f"{seconds:g}"]
     command = on_core(GENERATOR_CORE, [dnsperf, *load, "-c", "8", "-T", "1", "-q", str(OUTSTANDING)])
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     told_of = {name.strip(): rest for name, _, rest in (line.partition(":") for line in told.splitlines())}

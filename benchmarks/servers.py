@@ -85,11 +85,13 @@ def find(program: str, install: str) -> str:
 
 def free_port() -> int:
     """Return a port that is free for UDP and TCP at this moment."""
-    with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-        stream.bind(("127.0.0.1", 0))
-        port: int = stream.getsockname()[1]
-        datagrams.bind(("127.0.0.1", port))
-        return port
+    while True:
+        with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            stream.bind(("127.0.0.1", 0))
+            port: int = stream.getsockname()[1]
+            with contextlib.suppress(OSError):  # somebody has it for UDP: there are others
+                datagrams.bind(("127.0.0.1", port))
+                return port
 
 
 def on_core(core: int | None, command: Sequence[str]) -> list[str]:
