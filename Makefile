@@ -18,8 +18,8 @@ help: ## Show this list.
 up: .venv/run ## Set up .venv and run the platform of platform.toml in the foreground; Ctrl-C drains and stops it.
 	@exec $(BIN)/waypost up platform.toml
 
-test: .venv/dev ## Set up .venv and run every test.
-	$(BIN)/python -m pytest
+test: .venv/dev ## Set up .venv and run every test, in two lanes side by side.
+	@$(BIN)/python -m tests.lanes
 
 soak: .venv/dev ## Run the storms that take minutes, which make test leaves out.
 	$(BIN)/python -m pytest -m soak

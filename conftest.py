@@ -1,5 +1,6 @@
 """Fixtures that every package's tests may use: a real PostgreSQL server, and free databases on it."""
 
+import gc
 import getpass
 import itertools
 import os
@@ -19,6 +20,12 @@ DATABASE_NUMBERS = itertools.count(1)
 # A shell starts its background jobs with SIGINT ignored, which processes hand down; tests send it as Ctrl-C does.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Take the tests and all that was imported for them out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def missing(what: str) -> None:

@@ -34,7 +34,7 @@ from waypost.promise import read_events, violations
 
 CHECKOUT = Path(__file__).parents[1]
 NETWORKS = itertools.count()
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0  # a busy machine starts a dozen processes
 
 
 def eventually(condition: Callable[[], Any], *, within_s: float = PATIENCE_S, what: str = "") -> Any:

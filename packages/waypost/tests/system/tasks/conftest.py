@@ -181,7 +181,7 @@ class Platform:
 
 
 def _network() -> str:
-    return f"127.{100 + os.getpid() % 100}.{next(NETWORKS) % 256}.0/24"
+    return f"127.{100 + os.getpid() % 50}.{next(NETWORKS) % 256}.0/24"  # tests/conftest.py begins at 127.150
 
 
 def _toml(value: Any) -> str:
