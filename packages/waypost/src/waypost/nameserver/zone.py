@@ -9,7 +9,7 @@ from dns.rdatatype import RdataType
 
 from waypost.catalog.model import Namespace
 from waypost.nameserver.names import encode_labels, suffixes
-from waypost.nameserver.records import Owner, Record, RecordSet
+from waypost.nameserver.records import Additional, Owner, Record, RecordSet
 
 __all__ = ["NAME_SERVER", "NS_TTL_S", "Zone"]
 
@@ -44,9 +44,9 @@ class Zone:
         record = Record(self.soa_rdata(self.name, self.negative_ttl_s))
         return RecordSet(rtype=RdataType.SOA, ttl_s=self.negative_ttl_s, records=(record,), drawn=1)
 
-    def name_servers(self) -> RecordSet:
-        """Return the NS record."""
-        record = Record(NAME_SERVER + self.name)
+    def name_servers(self, addresses: tuple[Additional, ...] = ()) -> RecordSet:
+        """Return the NS record. ``addresses`` are those of the server that it names."""
+        record = Record(NAME_SERVER + self.name, addresses)
         return RecordSet(rtype=RdataType.NS, ttl_s=NS_TTL_S, records=(record,), drawn=1)
 
     def owner_of(self, name: bytes) -> Owner | None:

@@ -33,7 +33,7 @@ from waypost.nameserver.clients import View
 from waypost.nameserver.held import HeldInstance, HeldService
 from waypost.nameserver.holdings import Holding
 from waypost.nameserver.names import InvalidName, encode_name, suffixes
-from waypost.nameserver.records import MULTIVALUE_LIMIT, Named, Record, RecordSet, Target, record_set
+from waypost.nameserver.records import MULTIVALUE_LIMIT, Additional, Named, Record, RecordSet, Target, record_set
 from waypost.nameserver.zone import NAME_SERVER, NS_TTL_S, Zone
 
 __all__ = ["Found", "NoData", "NoName", "Outcome", "Outside", "Zones"]
@@ -191,7 +191,7 @@ class Zones:
         if zone is None:
             return Outside()
         if name == zone.name:
-            return _apex(zone, rtype)
+            return self._at_apex(zone, rtype)
         owner = zone.owner_of(name)
         if owner is None:
             is_ours = name == NAME_SERVER + zone.name
@@ -204,6 +204,21 @@ class Zones:
             return Found(records, zone)
         empty = not owner.instances
         return NoData(zone, min(zone.negative_ttl_s, EMPTY_SERVICE_TTL_S) if empty else zone.negative_ttl_s)
+
+    def _at_apex(self, zone: Zone, rtype: int) -> Found | NoData:
+        if rtype in (RdataType.SOA, RdataType.ANY):
+            return Found(zone.soa(), zone)
+        if rtype == RdataType.NS:
+            return Found(zone.name_servers(self._addresses_of_ns(zone)), zone)
+        return NoData(zone, zone.negative_ttl_s)
+
+    def _addresses_of_ns(self, zone: Zone) -> tuple[Additional, ...]:
+        if NAME_SERVER + zone.name in zone.owners:
+            return ()  # a service has the name
+        return tuple(
+            Additional(NAME_SERVER, RdataType.A if each.version == 4 else RdataType.AAAA, each.packed)
+            for each in self._own_addresses
+        )
 
     def glue(self, rtype: int) -> RecordSet | None:
         """Return the addresses of the zones' name server, which is this one; None if none of the type is known."""
@@ -373,14 +388,6 @@ def _publish_target(
         zone.put(target, Target(service, alone[0]))
     else:
         zone.drop(target, (service.id, instance_id))
-
-
-def _apex(zone: Zone, rtype: int) -> Found | NoData:
-    if rtype in (RdataType.SOA, RdataType.ANY):
-        return Found(zone.soa(), zone)
-    if rtype == RdataType.NS:
-        return Found(zone.name_servers(), zone)
-    return NoData(zone, zone.negative_ttl_s)
 
 
 def _serial(revision: int) -> int:

@@ -328,6 +328,13 @@ def test_the_name_server_has_the_addresses_that_it_listens_on() -> None:
     assert ask(answerer, "ns.example.internal A").answer == ("ns.example.internal. 172800 IN A 192.0.2.53",)
     assert ask(answerer, "ns.example.internal AAAA").answer == ("ns.example.internal. 172800 IN AAAA 2001:db8::53",)
     assert ask(answerer, "ns.example.internal TXT") == Heard("NOERROR", (), (soa(1),))
+    assert ask(answerer, "example.internal NS").additional == (
+        "ns.example.internal. 172800 IN A 192.0.2.53",
+        "ns.example.internal. 172800 IN AAAA 2001:db8::53",
+    )
+    history.instance(history.service("ns-1", "ns", "A 2"), "i", ipv4="192.0.2.1")  # now the name is a service's
+    answerer.apply(history.since(1))
+    assert ask(answerer, "example.internal NS").additional == ()
 
 
 @pytest.mark.parametrize(("records", "count"), [("A 2", 300), ("SRV 2", 300), ("A 2", 6000)])
