@@ -6,6 +6,7 @@ balancer's name; CNAME; SRV with priority and weight 1 and the target ``<instanc
 """
 
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,6 +101,13 @@ class Record:
 
     rdata: bytes
     additional: tuple[Additional, ...] = ()
+    name_at: int | None = None  # where in the data a name begins, which is its end; None: there is none
+
+    @property
+    def canonical(self) -> bytes:
+        """The data with its name in lower case (RFC 4034 section 6.2)."""
+        at = self.name_at
+        return self.rdata if at is None else self.rdata[:at] + self.rdata[at:].lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +139,20 @@ def record_set(name: bytes, owner: Owner, rtype: int, *, multivalue: int | None 
         if rtype not in (RdataType[record_type], RdataType.ANY) and record_type is not RecordType.CNAME:
             continue
         found = (_record(record_type, name, instance.facts) for instance in owner.instances)
-        records = tuple(dict.fromkeys(record for record in found if record is not None))
+        records = _different(record for record in found if record is not None)
         if records:
             limit = 1 if owner.service.routing is RoutingPolicy.WEIGHTED else multivalue
             drawn = len(records) if limit is None else min(limit, len(records))
             return RecordSet(rtype=RdataType[record_type], ttl_s=ttl_s, records=records, drawn=drawn)
     return None
+
+
+def _different(records: Iterable[Record | AliasRecord]) -> tuple[Record | AliasRecord, ...]:
+    """Return them, of those that DNS takes for one the first: the case of names in them means nothing."""
+    first: dict[bytes | AliasRecord, Record | AliasRecord] = {}
+    for record in records:
+        first.setdefault(record.canonical if isinstance(record, Record) else record, record)
+    return tuple(first.values())
 
 
 def offered(owner: Owner) -> list[tuple[RecordType, int]]:
@@ -171,7 +187,7 @@ def _alias(target: str) -> AliasRecord | None:
 
 def _cname(facts: Facts) -> Record | None:
     try:
-        return None if facts.cname is None else Record(encode_name(facts.cname))
+        return None if facts.cname is None else Record(encode_name(facts.cname), name_at=0)
     except InvalidName:
         return None
 
@@ -185,7 +201,7 @@ def _srv(facts: Facts, owner_name: bytes) -> Record | None:
     labels = encode_labels(facts.id)
     found = (RdataType.A, _ipv4(facts)), (RdataType.AAAA, _ipv6(facts))
     additional = tuple(Additional(labels, rtype, octets) for rtype, octets in found if octets is not None)
-    return Record(PRIORITY_AND_WEIGHT + port + target, additional)
+    return Record(PRIORITY_AND_WEIGHT + port + target, additional, name_at=len(PRIORITY_AND_WEIGHT + port))
 
 
 def _ipv4(facts: Facts) -> bytes | None:

@@ -73,6 +73,20 @@ def test_multivalue_answers_up_to_eight_all_of_them_in_turn_first(count: int, an
     assert min(first.values()) > 50  # of about 100
 
 
+def test_records_that_differ_by_case_alone_are_one() -> None:
+    history = History()
+    service = history.service(history.namespace(ZONE), "web", "SRV 2")
+    for instance_id, port in (("task", "16705"), ("TASK", "16705"), ("Task", "24929")):  # ports that spell AA and aa
+        history.instance(service, instance_id, ipv4="192.0.2.1", port=port)
+    wire = answerer_of(history).reply(query("web.example.internal SRV").to_wire(), Transport.UDP)
+    assert isinstance(wire, bytes)
+    answer = dns.message.from_wire(wire, one_rr_per_rrset=True).answer  # a set would hide what is there twice
+    assert sorted((rrset[0].port, rrset[0].target.to_text()) for rrset in answer) == [
+        (16705, "task.web.example.internal."),
+        (24929, "Task.web.example.internal."),
+    ]
+
+
 @pytest.mark.parametrize("count", [1, 2, 200])
 def test_weighted_answers_one_at_random(count: int) -> None:
     answerer = zone_with(count, weighted=True)
