@@ -4,11 +4,12 @@ A zone is sent as it was when the transfer began. An incremental transfer is ans
 SOA record alone where nothing has changed, or where the query came by UDP (RFC 1995 section 4). What only an answer of
 ours can express is simplified: of several CNAME records of a name the first is sent (a name has but one, RFC 2181
 section 10.1), an alias of a foreign name as a CNAME where it stands alone, and a service with nothing to answer not at
-all.
+all. Of another zone of ours below this one there is its NS record, and none of the names that it hides.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from random import Random
 from typing import Final
 
@@ -19,11 +20,12 @@ from waypost.nameserver.answers import Answer, Plain, Refusal, follow_alias
 from waypost.nameserver.clients import Client, View
 from waypost.nameserver.edns import opt_reply
 from waypost.nameserver.messages import Transport, reply_head
+from waypost.nameserver.names import suffixes
 from waypost.nameserver.queries import Query
 from waypost.nameserver.records import AliasRecord, Owner, Record, RecordSet, offered, record_set
 from waypost.nameserver.sections import ASKED_NAME, AUTHORITATIVE, Sections, encode_choices
 from waypost.nameserver.zone import NAME_SERVER, Zone
-from waypost.nameserver.zones import Zones
+from waypost.nameserver.zones import Found, Zones
 
 __all__ = ["Transfer", "begin_transfer", "is_newer"]
 
@@ -84,7 +86,7 @@ def _soa_alone(zone: Zone) -> Plain:
 
 def _records(zones: Zones, zone: Zone, view: View) -> Iterator[bytes]:
     """Return the zone's records as of now, its SOA record first and last."""
-    owners = list(zone.each_owner())
+    owners, hidden = list(zone.each_owner()), zones.names_inside(zone, view)
     (soa,) = encode_choices(ASKED_NAME, zone.soa())
     (ns,) = encode_choices(ASKED_NAME, zone.name_servers())
 
@@ -94,13 +96,28 @@ def _records(zones: Zones, zone: Zone, view: View) -> Iterator[bytes]:
         if NAME_SERVER + zone.name not in zone.owners:
             for glue in filter(None, (zones.glue(RdataType.A), zones.glue(RdataType.AAAA))):
                 yield from (choice.record for choice in encode_choices(NAME_SERVER + ASKED_NAME, glue))
+        for name in hidden:
+            if hidden.isdisjoint(islice(suffixes(name), 1, None)):
+                yield from _delegation(zones, zone, name, view)
         for name, owner in owners:
+            if hidden and not hidden.isdisjoint(suffixes(name)):
+                continue
             short = name[: -len(zone.name)] + ASKED_NAME
             for records_of_type in _sets_of(zones, name, owner, view):
                 yield from (choice.record for choice in encode_choices(short, records_of_type))
         yield soa.record
 
     return records()
+
+
+def _delegation(zones: Zones, zone: Zone, inner: bytes, view: View) -> Iterator[bytes]:
+    """Yield what a zone says of another one below it: who answers there, and at which addresses."""
+    found = zones.lookup(inner, RdataType.NS, view)
+    assert isinstance(found, Found), "a zone has a name server"
+    short = inner[: -len(zone.name)] + ASKED_NAME
+    for choice in encode_choices(short, found.records):
+        yield choice.record
+        yield from choice.additional
 
 
 def _sets_of(zones: Zones, name: bytes, owner: Owner, view: View) -> Iterator[RecordSet]:

@@ -6,10 +6,12 @@ Clients of a VPC see its private zones and the public ones. Source: RFC 1034 sec
 (NODATA against NXDOMAIN), RFC 8020 (empty non-terminals exist).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import islice
 from typing import Final, Self, assert_never
 
 from dns.rdatatype import RdataType
@@ -96,6 +98,7 @@ class Zones:
         self._unsettled: dict[str, set[str]] = {}  # service id → instances that have changed since it was published
         self._zone_of: dict[str, Zone] = {}  # namespace id → zone
         self._zones_named: dict[bytes, list[Zone]] = {}  # the first that a client sees is served
+        self._names_below: defaultdict[bytes, set[bytes]] = defaultdict(set)  # name → those of the zones under it
 
     @classmethod
     def load(
@@ -198,7 +201,8 @@ class Zones:
             glue = self.glue(rtype) if is_ours else None
             if glue is not None:
                 return Found(glue, zone)
-            return NoData(zone, zone.negative_ttl_s) if is_ours or name in zone.below else NoName(zone)
+            exists = is_ours or name in zone.below or self._is_above_a_zone(name, view)
+            return NoData(zone, zone.negative_ttl_s) if exists else NoName(zone)
         records = record_set(name, owner, rtype, multivalue=self._multivalue)
         if records is not None:
             return Found(records, zone)
@@ -244,6 +248,11 @@ class Zones:
         """Return the names of all zones."""
         return set(self._zones_named)
 
+    def names_inside(self, zone: Zone, view: View = None) -> frozenset[bytes]:
+        """Return the names of the zones below a zone that a client sees: there they answer, and it does not."""
+        below = self._names_below.get(zone.name, ())
+        return frozenset(name for name in below if self.zone_at(name, view) is not None)
+
     def take_touched(self) -> set[bytes]:
         """Return the names of the zones that have changed since this was last asked."""
         touched, self._touched = self._touched, set()
@@ -260,6 +269,23 @@ class Zones:
         zone.serial = _serial(self._revision)
         self._touched.add(zone.name)
 
+    def _note_around(self, name: bytes) -> None:
+        """Note at what is around a zone's name that there is such a zone now, or none any more."""
+        for suffix in islice(suffixes(name), 1, None):
+            for zone in self._zones_named.get(suffix, ()):
+                self._touch(zone)  # another part of it is hidden
+            below = self._names_below[suffix]
+            if name in self._zones_named:
+                below.add(name)
+            else:
+                below.discard(name)
+            if not below:
+                del self._names_below[suffix]
+
+    def _is_above_a_zone(self, name: bytes, view: View) -> bool:
+        below = self._names_below.get(name, ())
+        return any(self.zone_at(each, view) is not None for each in below)
+
     def _add_zone(self, namespace: Namespace) -> None:
         if namespace.soa_ttl_s is None:
             return  # discovered by API alone
@@ -274,6 +300,7 @@ class Zones:
         zones.append(zone)
         zones.sort(key=lambda each: (each.namespace.vpc is None, each.namespace.created_ms, each.namespace.id))
         self._touched.add(name)
+        self._note_around(name)
 
     def _update_zone(self, namespace: Namespace) -> None:
         zone = self._zone_of.get(namespace.id)
@@ -291,6 +318,7 @@ class Zones:
             self._touch(other)  # whoever has the name now, its serial goes on from where the other's was
         if not zones:
             del self._zones_named[zone.name]
+        self._note_around(zone.name)
 
     def _hold(self, service: Service) -> Holding | None:
         """Keep a service, if DNS knows it."""

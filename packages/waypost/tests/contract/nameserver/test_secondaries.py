@@ -5,21 +5,29 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import dns.asyncquery
 import dns.exception
+import dns.flags
 import dns.message
+import dns.name
 import dns.opcode
 import dns.rcode
 import dns.rdatatype
+import dns.rrset
 import pytest
 
 from conftest import missing
+from waypost.catalog.index import Catalog, ServiceEntry
+from waypost.catalog.model import NamespaceType, RecordType, RoutingPolicy
 
 from ...unit.nameserver.catalogs import History
+from ...unit.nameserver.reference import Reference
+from ...unit.nameserver.test_reference import Life, questions
 from .conftest import NameserverProcess, StubRegistry, free_port
 
 KNOT = """
@@ -39,7 +47,9 @@ template:
   - id: default
     storage: {folder}
 zone:
-  - domain: example.internal
+"""
+KNOT_ZONE = """
+  - domain: {zone}
     master: waypost
     acl: from-waypost
 """
@@ -58,9 +68,11 @@ server:
     xfrd-reload-timeout: 0
 remote-control:
     control-enable: no
+"""
+NSD_ZONE = """
 zone:
-    name: example.internal
-    zonefile: "{folder}/example.zone"
+    name: {zone}
+    zonefile: "{folder}/{zone}.zone"
     allow-notify: 127.0.0.1 NOKEY
     request-xfr: AXFR 127.0.0.1@{primary} NOKEY
 """
@@ -74,14 +86,15 @@ class Secondary:
     port: int
     process: "subprocess.Popen[bytes] | None" = None
 
-    def start(self, program: str, primary: int) -> None:
+    def start(self, program: str, primary: int, zones: Sequence[str] = ("example.internal",)) -> None:
         executable = shutil.which(program) or shutil.which(program, path="/usr/sbin")
         if executable is None:
             missing({"knotd": "Knot (apt-get install knot)", "nsd": "NSD (apt-get install nsd)"}[program])
         assert executable is not None
-        text = {"knotd": KNOT, "nsd": NSD}[program].format(folder=self.folder, port=self.port, primary=primary)
+        server, of_zone = {"knotd": (KNOT, KNOT_ZONE), "nsd": (NSD, NSD_ZONE)}[program]
+        text = server + "".join(of_zone.replace("{zone}", zone) for zone in zones)
         config = self.folder / "server.conf"
-        config.write_text(text)
+        config.write_text(text.format(folder=self.folder, port=self.port, primary=primary))
         arguments = {"knotd": ["-c", config], "nsd": ["-d", "-c", config]}[program]
         with (self.folder / "server.log").open("wb") as log:
             self.process = subprocess.Popen([executable, *arguments], stdout=log, stderr=log)
@@ -193,3 +206,130 @@ async def test_a_secondary_is_told_of_every_zone_when_the_server_starts(
                 told.add(notification.question[0].name.to_text())
                 listening.sendto(dns.message.make_response(notification).to_wire(), peer)
     assert told == {f"zone-{number}.example." for number in range(300)}
+
+
+Sets = dict[tuple[str, str], tuple[int, frozenset[str]]]
+
+
+def sets(rrsets: Iterable[dns.rrset.RRset]) -> Sets:
+    """Return record sets by name and type, each as its TTL and the text of its data."""
+    return {
+        (rrset.name.to_text().lower(), dns.rdatatype.to_text(rrset.rdtype)): (
+            rrset.ttl,
+            frozenset(record.to_text().lower() for record in rrset),
+        )
+        for rrset in rrsets
+    }
+
+
+class Comparison:
+    """Compares our replies with those of a server that has our zones.
+
+    What a zone file cannot say is told apart: that an answer draws from a set, that a chain goes on in another zone,
+    and that an SRV record's target is an instance though a service has its name.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        spaces = [each for each in catalog.namespaces() if each.type is not NamespaceType.HTTP]
+        self.zones = sorted({each.name.lower() for each in spaces})
+        self._services = {
+            f"{entry.service.name}.{space.name}.".lower(): entry
+            for space in sorted(spaces, key=lambda each: -each.created_ms)  # of one name, the oldest is served
+            for entry in catalog.services_of(space.id)
+            if entry.service.records
+        }
+
+        self._lawless = {name for name, entry in self._services.items() if _lacks_an_address(entry)}
+
+    def check(self, ours: dns.message.Message, theirs: dns.message.Message) -> None:
+        """Raise AssertionError unless both say the same."""
+        assert ours.flags & dns.flags.AA == theirs.flags & dns.flags.AA
+        our_answer, their_answer = sets(ours.answer), sets(theirs.answer)
+        if any(rtype == "CNAME" and self._draws_a_cname(name) for name, rtype in our_answer):
+            return
+        links = [rrset for rrset in ours.answer if rrset.rdtype == dns.rdatatype.CNAME]
+        asked = {rrset.name for rrset in ours.question} | {link[0].target for link in links}
+        if any(name.to_text().lower() in self._lawless for name in asked):
+            return
+        for key, (ttl_s, records) in their_answer.items():
+            our_ttl_s, our_records = our_answer[key]
+            assert our_ttl_s == ttl_s
+            assert our_records <= records
+            assert len(our_records) == min(len(records), self._limit(key[0]))
+        if any(self._leaves_its_zone(rrset) for rrset in theirs.answer if rrset.rdtype == dns.rdatatype.CNAME):
+            return
+        assert ours.rcode() == theirs.rcode()
+        assert our_answer.keys() == their_answer.keys()
+        named_beside = [rrset for rrset in theirs.authority if rrset.rdtype == dns.rdatatype.NS]  # as NSD does
+        assert sets(ours.authority) == sets(rrset for rrset in theirs.authority if rrset not in named_beside)
+        for target in {record.target.to_text().lower() for rrset in ours.answer for record in rrset if _leads(rrset)}:
+            if target not in self._services:
+                assert _of(target, ours.additional) == _of(target, theirs.additional)
+
+    def _draws_a_cname(self, name: str) -> bool:
+        entry = self._services.get(name)
+        return entry is not None and entry.service.records[0].type is RecordType.CNAME and len(entry.instances) > 1
+
+    def _limit(self, name: str) -> int:
+        entry = self._services.get(name)
+        return 1 if entry is not None and entry.service.routing is RoutingPolicy.WEIGHTED else 8
+
+    def _leaves_its_zone(self, link: dns.rrset.RRset) -> bool:
+        return self._zone(link.name) != self._zone(link[0].target)
+
+    def _zone(self, name: dns.name.Name) -> str | None:
+        fitting = [zone for zone in self.zones if name.is_subdomain(dns.name.from_text(zone))]
+        return max(fitting, key=len, default=None)
+
+
+def _lacks_an_address(entry: ServiceEntry) -> bool:
+    """Whether an instance is one that the registry refuses: it has not what the records are made of."""
+    is_ipv6 = any(record.type is RecordType.AAAA for record in entry.service.records)
+    return is_ipv6 and any(b"AWS_INSTANCE_IPV6" not in each.attributes for each in entry.instances.values())
+
+
+def _leads(rrset: dns.rrset.RRset) -> bool:
+    return rrset.rdtype in (dns.rdatatype.SRV, dns.rdatatype.NS)
+
+
+def _of(name: str, section: Iterable[dns.rrset.RRset]) -> Sets:
+    return {key: found for key, found in sets(section).items() if key[0] == name}
+
+
+class TestSameAnswers:
+    @pytest.fixture
+    def variables(self, secondary: Secondary) -> dict[str, str]:
+        secondaries = f"127.0.0.1:{secondary.port}"
+        return {
+            "WAYPOST_DNS_TRANSFER_NETWORKS": "127.0.0.1",
+            "WAYPOST_DNS_SECONDARIES": secondaries,
+            "WAYPOST_RELAX": "",  # strict, since a zone file knows no service without records
+        }
+
+    @pytest.mark.parametrize("seed", [4, 13, 36])
+    @pytest.mark.parametrize("program", ["knotd", "nsd"])
+    async def test_of_a_random_catalog_a_secondary_says_what_we_say(
+        self, nameserver: NameserverProcess, registry: StubRegistry, secondary: Secondary, program: str, seed: int
+    ) -> None:
+        random = Random(seed)
+        life = Life(random)
+        for _ in range(150):
+            life.step()
+        catalog = life.history.catalog
+        comparison = Comparison(catalog)
+        await registry.accept(life.history.snapshot())
+        secondary.start(program, nameserver.port, comparison.zones)
+        for zone in comparison.zones:
+            await secondary.answers(f"{zone} NS", {f"ns.{zone}."}, within_s=30)
+        names = Reference(catalog, relax_nodata=False).names()
+        asked = {question for _ in range(15) for question in questions(random, names)}
+        for zone in comparison.zones:
+            asked |= {(zone, "SOA"), (zone, "NS"), (zone, "A"), (f"ns.{zone}", "A"), (f"below.ns.{zone}", "A")}
+        for name, rtype in sorted(asked):
+            if rtype == "ANY":
+                continue  # we give one set, they give all: RFC 8482 leaves the choice
+            ours, theirs = await nameserver.ask_tcp(f"{name} {rtype}"), await secondary.ask(f"{name} {rtype}")
+            try:
+                comparison.check(ours, theirs)
+            except (AssertionError, KeyError) as exc:
+                raise AssertionError(f"{program} says\n{theirs}\nand we\n{ours}") from exc

@@ -133,8 +133,10 @@ class Reference:
             return self._at_apex(zone, rtype)
         sets = self._owner_sets(zone, name)
         if sets is None:
+            spaces = (each for each in self.catalog.namespaces() if each.type is not NamespaceType.HTTP)
             below = any(
-                dns.name.from_text(other).is_subdomain(dns.name.from_text(name)) for other in self._owners(zone)
+                dns.name.from_text(other).is_subdomain(dns.name.from_text(name))
+                for other in (*self._owners(zone), *(each.name for each in spaces))
             )
             return "no data" if below or name == f"ns.{apex}" else "no name"
         if "CNAME" in sets:

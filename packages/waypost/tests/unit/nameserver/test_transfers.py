@@ -39,6 +39,14 @@ def records(answerer: Answerer, client: Client = ALLOWED) -> list[str]:
     return sorted(lines[1:-1])
 
 
+def addresses(answerer: Answerer) -> list[str]:
+    return [line for line in records(answerer) if " A " in line]
+
+
+def serial(answerer: Answerer) -> int:
+    return int(exchange(answerer, dns.message.make_query(ZONE, "SOA")).answer[0][0].serial)
+
+
 def test_a_zone_is_all_that_may_be_answered_of_it() -> None:
     history = History()
     zone = history.namespace(ZONE)
@@ -65,6 +73,24 @@ def test_a_zone_is_all_that_may_be_answered_of_it() -> None:
             f"{ZONE}. 172800 IN NS ns.{ZONE}.",
         ]
     )
+
+
+def test_a_zone_below_is_delegated_to_and_what_it_hides_is_left_out() -> None:
+    history = History()
+    zone = history.namespace(ZONE)
+    history.instance(history.service(zone, "web", "A 2"), "i", ipv4="192.0.2.1")
+    history.instance(history.service(zone, "_http._tcp", "A 2"), "i", ipv4="192.0.2.2")
+    answerer = answerer_of(history)
+    assert addresses(answerer) == [f"_http._tcp.{ZONE}. 2 IN A 192.0.2.2", f"web.{ZONE}. 2 IN A 192.0.2.1"]
+    inner = history.namespace(f"_tcp.{ZONE}")
+    answerer.apply(history.since(history.catalog.revision - 1))
+    assert addresses(answerer) == [f"web.{ZONE}. 2 IN A 192.0.2.1"]
+    assert f"_tcp.{ZONE}. 172800 IN NS ns._tcp.{ZONE}." in records(answerer)
+    assert serial(answerer) == history.catalog.revision  # so that secondaries ask for what is left
+    history.delete_namespace(inner)
+    answerer.apply(history.since(history.catalog.revision - 1))
+    assert len(addresses(answerer)) == 2
+    assert serial(answerer) == history.catalog.revision
 
 
 def test_aliases_are_transferred_as_what_they_stand_for() -> None:

@@ -9,6 +9,7 @@ import pytest
 from waypost.catalog.changes import DrainBegan, DrainEnded, LeaseLapsed, LeaseRenewed
 from waypost.catalog.model import Drain, Health, NamespaceType
 from waypost.nameserver.answerer import Answerer
+from waypost.nameserver.clients import Client
 from waypost.nameserver.messages import Transport
 
 from .catalogs import History
@@ -161,6 +162,22 @@ def test_the_longest_zone_answers_and_never_falls_back() -> None:
     history.delete_namespace("ns-4")
     answerer.apply(history.since(4))
     assert ask(answerer, "web.example.internal A").rcode == "NOERROR"
+
+
+def test_a_name_above_a_zone_exists() -> None:
+    history = History()
+    history.namespace("internal", kind=NamespaceType.DNS_PUBLIC)
+    answerer = answerer_of(history)
+    assert ask(answerer, "b.internal A").rcode == "NXDOMAIN"
+    inner = history.namespace("a.b.internal")
+    answerer.apply(history.since(1))
+    assert ask(answerer, "b.internal A") == Heard("NOERROR", (), (soa(2, zone="internal"),))
+    assert ask(answerer, "c.b.internal A").rcode == "NXDOMAIN"
+    assert ask(answerer, "b.internal A", client=Client(network="", view="vpc-local")).rcode == "NOERROR"
+    assert ask(answerer, "b.internal A", client=Client(network="", view="vpc-other")).rcode == "NXDOMAIN"
+    history.delete_namespace(inner)
+    answerer.apply(history.since(2))
+    assert ask(answerer, "b.internal A").rcode == "NXDOMAIN"
 
 
 def test_of_zones_with_one_name_the_oldest_is_served() -> None:
