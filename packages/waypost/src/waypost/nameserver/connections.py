@@ -2,7 +2,8 @@
 
 Queries of a connection are answered in the order they come. What clients can hold is bounded: a query must be whole and
 its answer taken within :data:`IDLE_S`, and when all :data:`MOST_CONNECTIONS` are in use, a new one takes the place of
-one of the network that has the most: of that which has been silent for longest.
+one of the network that has the most: of that which has been silent for longest. However many ask at once, a few are
+answered before UDP has its turn.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ __all__ = ["IDLE_S", "MOST_CONNECTIONS", "serve_connections"]
 
 IDLE_S: Final = 10.0  # seconds
 MOST_CONNECTIONS: Final = 256
+QUERIES_IN_A_TURN: Final = 8  # then UDP and the feed have theirs
 MOST_TRANSFERS: Final = 4  # at the same time; more are refused with SERVFAIL, and come again
 LONGEST_QUERY: Final = 4096  # octets; who says that a longer one follows is let go
 LENGTH_OCTETS: Final = 2
@@ -38,6 +40,7 @@ class _Served:
         self._most = most
         self._networks: dict[asyncio.Task[None], str] = {}  # silent for longest comes first
         self.transfers = 0
+        self.turns = asyncio.Semaphore(QUERIES_IN_A_TURN)
 
     def make_room(self) -> None:
         """Let one go, if no more may be served."""
@@ -113,7 +116,6 @@ class _Connection:
         try:
             while await self._answer_next(reader, writer):
                 self._served.was_heard(me)
-                await asyncio.sleep(0)  # between two queries that came together, others have their turn
             writer.close()
             async with asyncio.timeout(self._idle_s):
                 await writer.wait_closed()
@@ -133,8 +135,7 @@ class _Connection:
         except asyncio.IncompleteReadError:
             return False
         self._front.counters.add("tcp")
-        now = asyncio.get_running_loop().time()
-        reply = self._front.reply(wire, Transport.TCP, self._host, now=now)
+        reply = await self._reply(wire)
         if isinstance(reply, Onward) and self._forwarder is not None:
             reply = await self._forwarder.answer(reply, Transport.TCP)
         if isinstance(reply, Transfer):
@@ -144,6 +145,12 @@ class _Connection:
             return False
         await self._send(reply, writer)
         return True
+
+    async def _reply(self, wire: bytes) -> bytes | Transfer | Onward | None:
+        async with self._served.turns:
+            reply = self._front.reply(wire, Transport.TCP, self._host, now=asyncio.get_running_loop().time())
+            await asyncio.sleep(0)  # the place is free in the next turn of the loop, not in this one
+        return reply
 
     async def _transfer(self, transfer: Transfer, wire: bytes, writer: asyncio.StreamWriter) -> None:
         if self._served.transfers >= MOST_TRANSFERS:

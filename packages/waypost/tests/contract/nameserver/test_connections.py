@@ -9,8 +9,12 @@ from contextlib import asynccontextmanager
 import dns.message
 import pytest
 
-from waypost.nameserver.connections import serve_connections
+from waypost.nameserver.answerer import Onward
+from waypost.nameserver.clients import Client as Asker
+from waypost.nameserver.connections import QUERIES_IN_A_TURN, serve_connections
 from waypost.nameserver.front import Front
+from waypost.nameserver.messages import Transport
+from waypost.nameserver.transfers import Transfer
 from waypost.promise import PromiseLog
 
 from ...unit.nameserver.catalogs import History
@@ -21,12 +25,26 @@ FRAME = struct.pack("!H", len(QUERY)) + QUERY
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
+class Counting:
+    """Knows the replies about one empty zone, and how many it gave."""
+
+    def __init__(self) -> None:
+        history = History()
+        history.namespace("example.internal")
+        self._answerer = answerer_of(history)
+        self.given = 0
+
+    def reply(self, wire: bytes, transport: Transport, client: Asker) -> bytes | Transfer | Onward | None:
+        self.given += 1
+        return self._answerer.reply(wire, transport, client)
+
+
 @asynccontextmanager
-async def serving(*, idle_s: float = 30, most: int = 10) -> AsyncIterator[Callable[[], "asyncio.Future[Client]"]]:
+async def serving(
+    *, idle_s: float = 30, most: int = 10, replies: Counting | None = None
+) -> AsyncIterator[Callable[[], "asyncio.Future[Client]"]]:
     """Serve one empty zone; yield what connects to it."""
-    history = History()
-    history.namespace("example.internal")
-    front = Front(answerer_of(history), PromiseLog(None))
+    front = Front(replies or Counting(), PromiseLog(None))
     clients: list[Client] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
@@ -120,3 +138,21 @@ async def test_a_network_with_many_connections_takes_the_place_of_none_but_its_o
         assert await is_answered(greedy[-1])
         for _, writer in (quiet, *greedy):
             writer.close()
+
+
+async def test_however_many_clients_ask_few_queries_are_answered_before_others_have_their_turn() -> None:
+    replies = Counting()
+    async with serving(most=50, replies=replies) as connect:
+        clients = [await connect() for _ in range(40)]
+        for _, writer in clients:
+            writer.write(FRAME * 25)
+        turns = []
+        async with asyncio.timeout(30):
+            while replies.given < 40 * 25:
+                before = replies.given
+                await asyncio.sleep(0)  # once through all that is due
+                turns.append(replies.given - before)
+        assert max(turns) == QUERIES_IN_A_TURN
+        for reader, _ in clients:
+            (length,) = struct.unpack("!H", await reader.readexactly(2))
+            assert len(await reader.readexactly(25 * (length + 2) - 2)) == 25 * (length + 2) - 2
