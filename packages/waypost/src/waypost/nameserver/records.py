@@ -6,7 +6,7 @@ balancer's name; CNAME; SRV with priority and weight 1 and the target ``<instanc
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,7 +138,7 @@ def record_set(name: bytes, owner: Owner, rtype: int, *, multivalue: int | None 
     for record_type, ttl_s in offered(owner):
         if rtype not in (RdataType[record_type], RdataType.ANY) and record_type is not RecordType.CNAME:
             continue
-        found = (_record(record_type, name, instance.facts) for instance in owner.instances)
+        found = _records(record_type, name, [instance.facts for instance in owner.instances])
         records = _different(record for record in found if record is not None)
         if records:
             limit = 1 if owner.service.routing is RoutingPolicy.WEIGHTED else multivalue
@@ -164,18 +164,25 @@ def offered(owner: Owner) -> list[tuple[RecordType, int]]:
     return [(RecordType.A, ttl_s), (RecordType.AAAA, ttl_s)]
 
 
-def _record(record_type: RecordType, owner_name: bytes, facts: Facts) -> Record | AliasRecord | None:
-    """Return an instance's record of a type; None if its attributes give none. The rules see to it that they do."""
+def _records(
+    record_type: RecordType, owner_name: bytes, instances: Sequence[Facts]
+) -> Iterator[Record | AliasRecord | None]:
+    """Yield each instance's record of a type; None if its attributes give none. The rules see to it that they do."""
     match record_type:
-        case RecordType.A | RecordType.AAAA:
-            if facts.alias is not None:
-                return _alias(facts.alias)
-            octets = _ipv4(facts) if record_type is RecordType.A else _ipv6(facts)
-            return None if octets is None else Record(octets)
+        case RecordType.A:
+            yield from (_address(facts, _ipv4(facts)) for facts in instances)
+        case RecordType.AAAA:
+            yield from (_address(facts, _ipv6(facts)) for facts in instances)
         case RecordType.CNAME:
-            return _cname(facts)
+            yield from map(_cname, instances)
         case RecordType.SRV:
-            return _srv(facts, owner_name)
+            yield from _srvs(instances, owner_name)
+
+
+def _address(facts: Facts, octets: bytes | None) -> Record | AliasRecord | None:
+    if facts.alias is not None:
+        return _alias(facts.alias)
+    return None if octets is None else Record(octets)
 
 
 def _alias(target: str) -> AliasRecord | None:
@@ -192,14 +199,28 @@ def _cname(facts: Facts) -> Record | None:
         return None
 
 
-def _srv(facts: Facts, owner_name: bytes) -> Record | None:
+def _srvs(instances: Sequence[Facts], owner_name: bytes) -> Iterator[Record | None]:
+    """Yield each instance's record. Ids that differ by case share a target: the addresses are those of the first by id.
+
+    That is who answers for the target's name as well, see :attr:`Target.rank`.
+    """
+    first: dict[str, Facts] = {}
+    for facts in instances:
+        target = facts.id.lower()
+        if target not in first or facts.id < first[target].id:
+            first[target] = facts
+    for facts in instances:
+        yield _srv(facts, first[facts.id.lower()], owner_name)
+
+
+def _srv(facts: Facts, addressed: Facts, owner_name: bytes) -> Record | None:
     try:
         port = int(facts.port or "").to_bytes(2, "big")
         target = encode_name(facts.id, owner_name)
     except (ValueError, OverflowError):
         return None
     labels = encode_labels(facts.id)
-    found = (RdataType.A, _ipv4(facts)), (RdataType.AAAA, _ipv6(facts))
+    found = (RdataType.A, _ipv4(addressed)), (RdataType.AAAA, _ipv6(addressed))
     additional = tuple(Additional(labels, rtype, octets) for rtype, octets in found if octets is not None)
     return Record(PRIORITY_AND_WEIGHT + port + target, additional, name_at=len(PRIORITY_AND_WEIGHT + port))
 

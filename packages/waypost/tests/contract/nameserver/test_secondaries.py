@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,17 +263,8 @@ class Comparison:
         named_beside = [rrset for rrset in theirs.authority if rrset.rdtype == dns.rdatatype.NS]  # as NSD does
         assert sets(ours.authority) == sets(rrset for rrset in theirs.authority if rrset not in named_beside)
         for target in {record.target.to_text().lower() for rrset in ours.answer for record in rrset if _leads(rrset)}:
-            if target not in self._services and not self._is_shared(target):
+            if target not in self._services:
                 assert _of(target, ours.additional) == _of(target, theirs.additional)
-
-    def _is_shared(self, target: str) -> bool:
-        """Whether several instances of a service have the name, their ids differing by case: one of them is drawn."""
-        targets = (
-            f"{instance_id}.{name}".lower().replace("@", r"\@")
-            for name, entry in self._services.items()
-            for instance_id in entry.instances
-        )
-        return Counter(targets)[target] > 1
 
     def _draws_a_cname(self, name: str) -> bool:
         entry = self._services.get(name)

@@ -202,7 +202,8 @@ def _found_sets(
         aliases = frozenset(each["AWS_ALIAS_DNS_NAME"] for each in attributes if "AWS_ALIAS_DNS_NAME" in each)
         records = frozenset(filter(None, map(lambda i, a: _text(rtype, i, a, name), instances, attributes)))
         if records or (aliases and rtype in ADDRESS):
-            found[rtype] = Found(rtype, ttl_s, records, aliases, min(limit, len(records)))
+            different = {record.lower() for record in records}
+            found[rtype] = Found(rtype, ttl_s, records, aliases, min(limit, len(different)))
     return found
 
 

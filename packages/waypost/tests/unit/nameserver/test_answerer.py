@@ -76,8 +76,8 @@ def test_multivalue_answers_up_to_eight_all_of_them_in_turn_first(count: int, an
 def test_records_that_differ_by_case_alone_are_one() -> None:
     history = History()
     service = history.service(history.namespace(ZONE), "web", "SRV 2")
-    for instance_id, port in (("task", "16705"), ("TASK", "16705"), ("Task", "24929")):  # ports that spell AA and aa
-        history.instance(service, instance_id, ipv4="192.0.2.1", port=port)
+    for number, (instance_id, port) in enumerate([("task", "16705"), ("TASK", "16705"), ("Task", "24929")]):  # AA, aa
+        history.instance(service, instance_id, ipv4=f"192.0.2.{number}", port=port)
     wire = answerer_of(history).reply(query("web.example.internal SRV").to_wire(), Transport.UDP)
     assert isinstance(wire, bytes)
     answer = dns.message.from_wire(wire, one_rr_per_rrset=True).answer  # a set would hide what is there twice
@@ -85,6 +85,9 @@ def test_records_that_differ_by_case_alone_are_one() -> None:
         (16705, "task.web.example.internal."),
         (24929, "Task.web.example.internal."),
     ]
+    (direct,) = exchange(answerer_of(history), query("task.web.example.internal A")).answer
+    additional = exchange(answerer_of(history), query("web.example.internal SRV")).additional
+    assert {record for rrset in additional for record in rrset} == set(direct)
 
 
 @pytest.mark.parametrize("count", [1, 2, 200])
