@@ -39,7 +39,7 @@ RECURSION_AVAILABLE: Final = int(Flag.RA)
 
 KEPT_TYPES: Final = tuple(
     struct.pack("!HH", rtype, RdataClass.IN).lower()  # HTTPS is 65, an "A": 97 shares its key, and neither has data
-    for rtype in (RdataType.A, RdataType.AAAA, RdataType.SRV, RdataType.CNAME, RdataType.HTTPS)
+    for rtype in (RdataType.A, RdataType.AAAA, RdataType.SRV, RdataType.CNAME, RdataType.HTTPS, RdataType.ANY)
 )
 """Type and class of the questions whose answers are kept, for names that exist: so there is a bound to them."""
 

@@ -1,12 +1,12 @@
 """Answers that are compiled once, and drawn at random for each reply.
 
 Those that depend on nothing but one service hold until it changes. Those that lead to another name, by CNAME or alias,
-look it up anew for each reply.
+follow it anew for each reply; what is there is kept by the zones, so that no reply costs what a large service holds.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import accumulate, permutations
 from operator import itemgetter
@@ -59,7 +59,7 @@ def compile_answer(zones: Zones, name: bytes, rtype: int, view: View = None) -> 
     match zones.lookup(name, rtype, view):
         case Found(records) if records.rtype is RdataType.CNAME and rtype not in (RdataType.CNAME, RdataType.ANY):
             return Chain(zones, view, name, rtype, records)
-        case Found(records, zone) if any(isinstance(record, AliasRecord) for record in records.records):
+        case Found(records, zone) if records.aliased:
             return Aliased(zones, view, zone, records)
         case Found(records):
             return _positive(records)
@@ -181,7 +181,7 @@ class Chain:
             target = _plain(random.choice(cname.records)).rdata
             links.append(Choice(encode_record(owner, RdataType.CNAME, cname.ttl_s, target)))
             owner, name = target, target.lower()
-            outcome = self.zones.lookup(name, self.rtype, self.view)
+            outcome = self.zones.follow(name, self.rtype, self.view)
         return self._end(links, owner, outcome, room, random)
 
     def _end(
@@ -193,8 +193,7 @@ class Chain:
                 found = follow_alias(self.zones, self.view, records, random)
                 if found is None:
                     return with_soa(links, zone, zone.name, zone.negative_ttl_s, Rcode.NOERROR, room)
-                drawn = random.sample(encode_choices(owner, found), min(found.drawn, MOST_SHUFFLED))
-                return fit([*links, *drawn], room, onward=_onward(found))
+                return fit([*links, *_choices(owner, found, random)], room, onward=_onward(found))
             case NoData(zone, ttl_s):
                 return with_soa(links, zone, zone.name, ttl_s, Rcode.NOERROR, room)
             case NoName(zone):
@@ -218,8 +217,7 @@ class Aliased:
         found = follow_alias(self.zones, self.view, self.records, random)
         if found is None:
             return with_soa([], self.zone, self.zone.name, self.zone.negative_ttl_s, Rcode.NOERROR, room)
-        drawn = random.sample(encode_choices(ASKED_NAME, found), min(found.drawn, MOST_SHUFFLED))
-        return fit(drawn, room, onward=_onward(found))
+        return fit(_choices(ASKED_NAME, found, random), room, onward=_onward(found))
 
 
 def follow_alias(zones: Zones, view: View, records: RecordSet, random: Random) -> RecordSet | None:
@@ -228,7 +226,7 @@ def follow_alias(zones: Zones, view: View, records: RecordSet, random: Random) -
     The addresses of a name of ours take the alias's place, with their own TTL. A name that is not ours is answered with
     a CNAME record, for whoever asks to follow.
     """
-    if not any(isinstance(record, AliasRecord) for record in records.records):
+    if not records.aliased:
         return records
     for record in random.sample(records.records, len(records.records)):
         found = _behind(zones, view, record, records, random)
@@ -243,10 +241,10 @@ def _behind(
     for _ in range(LONGEST_CHAIN):
         if isinstance(record, Record):
             return RecordSet(rtype=records.rtype, ttl_s=records.ttl_s, records=(record,), drawn=1)
-        match zones.lookup(record.target.lower(), records.rtype, view):
+        match zones.follow(record.target.lower(), records.rtype, view):
             case Found(found) if found.rtype is RdataType.CNAME:
                 record = AliasRecord(_plain(random.choice(found.records)).rdata)
-            case Found(found) if not any(isinstance(each, AliasRecord) for each in found.records):
+            case Found(found) if not found.aliased:
                 return found
             case Found(records):
                 record = random.choice(records.records)
@@ -256,6 +254,12 @@ def _behind(
             case _:
                 return None
     return None  # it leads in a circle
+
+
+def _choices(owner: bytes, found: RecordSet, random: Random) -> list[Choice]:
+    """Return the records of one answer in wire form: those that are drawn cost something, and no others."""
+    records = random.sample(found.records, min(found.drawn, MOST_SHUFFLED))
+    return encode_choices(owner, replace(found, records=tuple(records), drawn=len(records)))
 
 
 def _cname(outcome: Outcome | RecordSet) -> RecordSet | None:

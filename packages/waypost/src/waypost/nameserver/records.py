@@ -125,6 +125,7 @@ class RecordSet:
     ttl_s: int
     records: tuple[Record | AliasRecord, ...]  # at least one, all different
     drawn: int  # 1..len(records)
+    aliased: bool = False  # some are AliasRecord
 
 
 def record_set(name: bytes, owner: Owner, rtype: int, *, multivalue: int | None = MULTIVALUE_LIMIT) -> RecordSet | None:
@@ -143,7 +144,8 @@ def record_set(name: bytes, owner: Owner, rtype: int, *, multivalue: int | None 
         if records:
             limit = 1 if owner.service.routing is RoutingPolicy.WEIGHTED else multivalue
             drawn = len(records) if limit is None else min(limit, len(records))
-            return RecordSet(rtype=RdataType[record_type], ttl_s=ttl_s, records=records, drawn=drawn)
+            aliased = any(isinstance(record, AliasRecord) for record in records)
+            return RecordSet(rtype=RdataType[record_type], ttl_s=ttl_s, records=records, drawn=drawn, aliased=aliased)
     return None
 
 

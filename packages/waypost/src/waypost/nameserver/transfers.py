@@ -135,7 +135,7 @@ def _sets_of(zones: Zones, name: bytes, owner: Owner, view: View) -> Iterator[Re
 
 def _without_aliases(zones: Zones, view: View, records: RecordSet) -> RecordSet | None:
     """Return a set with the addresses that its aliases stand for just now; a foreign one alone is a CNAME."""
-    if not any(isinstance(record, AliasRecord) for record in records.records):
+    if not records.aliased:
         return records
     found: dict[Record | AliasRecord, None] = {}
     ttl_s = records.ttl_s

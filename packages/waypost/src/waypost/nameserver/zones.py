@@ -40,6 +40,7 @@ from waypost.nameserver.zone import NAME_SERVER, NS_TTL_S, Zone
 
 __all__ = ["Found", "NoData", "NoName", "Outcome", "Outside", "Zones"]
 
+FOLLOWED_TYPES: Final = frozenset({RdataType.A, RdataType.AAAA, RdataType.SRV})  # others cost little to look up
 EMPTY_SERVICE_TTL_S: Final = 5  # at most: how long a service may stay dark after its first instance came
 
 
@@ -95,6 +96,7 @@ class Zones:
         self._touched: set[bytes] = set()  # zones whose serial has grown
         self._revision = 0
         self._holdings: dict[str, Holding | None] = {}  # service id → what is held; None: DNS does not know the service
+        self._followed: defaultdict[bytes, dict[tuple[int, View], Outcome]] = defaultdict(dict)
         self._unsettled: dict[str, set[str]] = {}  # service id → instances that have changed since it was published
         self._zone_of: dict[str, Zone] = {}  # namespace id → zone
         self._zones_named: dict[bytes, list[Zone]] = {}  # the first that a client sees is served
@@ -143,6 +145,15 @@ class Zones:
         if revision != self._revision + 1:
             raise ValueError(f"revision {revision} does not follow {self._revision}")
         self._revision = revision
+        names = self._apply(change)
+        if names is None:
+            self._followed.clear()
+        else:
+            for name in names:
+                self._followed.pop(name, None)
+        return names
+
+    def _apply(self, change: Change) -> list[bytes] | None:
         if isinstance(change, InstanceRegistered | InstanceDeregistered | InstanceChanged):
             return self._take_in(change)
         self._settle()
@@ -208,6 +219,17 @@ class Zones:
             return Found(records, zone)
         empty = not owner.instances
         return NoData(zone, min(zone.negative_ttl_s, EMPTY_SERVICE_TTL_S) if empty else zone.negative_ttl_s)
+
+    def follow(self, name: bytes, rtype: int, view: View = None) -> Outcome:
+        """Return what ``lookup`` does, kept while it holds: for names that answers lead to, and ask for each time."""
+        if rtype not in FOLLOWED_TYPES:
+            return self.lookup(name, rtype, view)
+        outcome = self._followed[name].get((rtype, view)) if name in self._followed else None
+        if outcome is None:
+            outcome = self.lookup(name, rtype, view)
+            if self.is_published(name, view):
+                self._followed[name][rtype, view] = outcome
+        return outcome
 
     def _at_apex(self, zone: Zone, rtype: int) -> Found | NoData:
         if rtype in (RdataType.SOA, RdataType.ANY):
