@@ -145,10 +145,26 @@ def _notifier(
 
 
 def _refuse_oneself(resolvers: Sequence[Place], datagrams: Sequence[socket.socket]) -> None:
-    own = {each.getsockname()[:2] for each in datagrams}
     for resolver in resolvers:
-        if (resolver.host, resolver.port) in own:
+        if any(_listens_at(resolver, each) for each in datagrams):
             raise ValueError(f"WAYPOST_DNS_FORWARD: {resolver} is this server itself; give another resolver")
+
+
+def _listens_at(place: Place, datagrams: socket.socket) -> bool:
+    host, port = datagrams.getsockname()[:2]
+    if place.port != port or ip_address(place.host).version != ip_address(host).version:
+        return False
+    return place.host == host or (ip_address(host).is_unspecified and _is_ours(place.host, datagrams.family))
+
+
+def _is_ours(host: str, family: socket.AddressFamily) -> bool:
+    """Whether an address is this machine's: only such a one can be bound."""
+    with socket.socket(family, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.bind((host, 0))
+        except OSError:
+            return False
+    return True
 
 
 async def _tick(answerer: Answerer, staleness: Staleness, counters: Counters) -> None:

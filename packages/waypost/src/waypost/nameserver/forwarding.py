@@ -153,9 +153,14 @@ def _reply(onward: Onward, answer: bytes, transport: Transport) -> bytes:
 
 
 def _passed_on(onward: Onward, answer: bytes) -> bytes:
-    """Return what a resolver said, as said by one that has no authority over it."""
+    """Return what a resolver said, as said by one that has no authority over it.
+
+    The question is the client's own, who may look for its odd case: not every resolver sends it back as it came.
+    """
     flags = int.from_bytes(answer[2:4], "big") & ~int(Flag.AA) | int(Flag.RA)
-    return onward.wire[:2] + flags.to_bytes(2, "big") + answer[4:]
+    question = onward.query.question
+    counts, rest = answer[4:HEADER_OCTETS], answer[HEADER_OCTETS + len(question) :]
+    return b"".join((onward.wire[:2], flags.to_bytes(2, "big"), counts, question, rest))
 
 
 def _joined(onward: Onward, begun: bytes, answer: bytes) -> bytes:

@@ -13,6 +13,7 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rrset
 import pytest
 
 from conftest import missing
@@ -162,3 +163,44 @@ class TestNoResolver:
         reply = await nameserver.ask_udp("lb.example.org A", use_edns=0)
         assert reply.rcode() == dns.rcode.SERVFAIL
         assert [option.code for option in reply.options] == [dns.edns.EDECode.NETWORK_ERROR]  # type: ignore[attr-defined]
+
+
+class TestCase:
+    @pytest.fixture
+    def lowering(self) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+            bound.bind(("127.0.0.1", 0))
+            bound.setblocking(False)
+            yield bound
+
+    @pytest.fixture
+    def variables(self, lowering: socket.socket) -> dict[str, str]:
+        return {"WAYPOST_DNS_FORWARD": f"127.0.0.1:{lowering.getsockname()[1]}"}
+
+    async def test_the_question_comes_back_in_the_client_s_case_whatever_the_resolver_does(
+        self, nameserver: NameserverProcess, registry: StubRegistry, lowering: socket.socket
+    ) -> None:
+        await registry.accept(shop().snapshot())
+        asking = asyncio.create_task(nameserver.ask_udp("LB.eXample.ORG A"))
+        query, peer = await asyncio.get_running_loop().sock_recvfrom(lowering, 512)
+        reply = dns.message.make_response(dns.message.from_wire(query))
+        reply.answer.append(dns.rrset.from_text("LB.eXample.ORG.", 60, "IN", "A", "192.0.2.7"))
+        lowering.sendto(reply.to_wire()[:2] + reply.to_wire()[2:].lower(), peer)
+        heard = await asking
+        assert heard.question[0].name.to_text() == "LB.eXample.ORG."
+        assert addresses(heard) == {"192.0.2.7"}
+
+
+@pytest.mark.parametrize(("host", "resolver"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.9"), ("::", "[::1]")])
+def test_a_server_that_would_ask_itself_ends_with_one_line(tmp_path: Path, host: str, resolver: str) -> None:
+    process = NameserverProcess(tmp_path, hosts=(host,))
+    place = f"{resolver}:{process.port}"
+    process.variables["WAYPOST_DNS_FORWARD"] = place
+    process.start()
+    try:
+        assert process.process.wait(20) == 1
+        assert process.log().splitlines()[-1] == (
+            f"waypost: WAYPOST_DNS_FORWARD: {place} is this server itself; give another resolver"
+        )
+    finally:
+        process.close()
