@@ -2,7 +2,9 @@
 
 Commands wait in a queue; one loop takes what has come together, takes the pen, decides each command against a draft,
 commits what was decided as one transaction, applies it, and hands it to the nameserver. So a burst of commands costs
-one flush of the disk, a refused command fails nobody beside it, and nothing is seen before it is committed.
+one flush of the disk, a refused command fails nobody beside it, and nothing is seen before it is committed. Where
+nobody else writes, as to a SQLite file, the pen is taken last, together with the commit: whether nobody did is asked
+then.
 
 Commands on one resource are carried out in the order in which they came. One that has to wait long for another on the
 same resource is refused with that one's operation id, so that its caller can look.
@@ -28,7 +30,15 @@ from waypost.catalog.identifiers import Ids, submitted_ms
 from waypost.catalog.index import Catalog, Draft
 from waypost.catalog.quotas import UNLIMITED, Quotas
 from waypost.catalog.together import StepRefused, Together
-from waypost.journal import HistoryLost, InstanceKey, Journal, JournalUnavailable, KeptOperation, OperationFilter
+from waypost.journal import (
+    HistoryLost,
+    InstanceKey,
+    Journal,
+    JournalUnavailable,
+    KeptOperation,
+    OperationFilter,
+    Overtaken,
+)
 
 __all__ = ["Followers", "Listener", "OperationSubject", "Overloaded", "Registry", "now_ms"]
 
@@ -293,14 +303,17 @@ class Registry:
         """Decide a batch, commit it and take it in; return what to tell each caller."""
         async with self._writing:
             try:
+                if not self._journal.shared:
+                    with contextlib.suppress(Overtaken):  # by a process that has no business in the file
+                        return await self._write_once(batch, late=True)
                 return await self._write_once(batch)
             except HistoryLost as lost:
                 await self._load_anew(lost)
                 return await self._write_once(batch)
 
-    async def _write_once(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+    async def _write_once(self, batch: Sequence[_Waiting], *, late: bool = False) -> list[_Outcome]:
         recorded: list[Recorded] = []
-        async with self._journal.pen(seen=self.catalog.revision) as pen:
+        async with self._journal.pen(seen=self.catalog.revision, late=late) as pen:
             self._take_in(pen.unseen)
             draft = Draft(self.catalog)
             outcomes = [(waiting, self._decide(waiting, draft, recorded)) for waiting in batch]

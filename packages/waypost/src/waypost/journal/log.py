@@ -7,6 +7,7 @@ IMMEDIATE, on PostgreSQL by the lock on the counter's row. Commits are flushed t
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -35,7 +36,7 @@ from waypost.journal.retention import Retention, trim
 from waypost.journal.state import load_state, state_statements
 from waypost.journal.statements import Statement, execute, insert_into
 
-__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Pen"]
+__all__ = ["HistoryLost", "Journal", "JournalUnavailable", "Overtaken", "Pen"]
 
 UNSEEN: Final = 50_000  # changes of others that are taken in at once; whoever is further behind loads the state anew
 
@@ -55,6 +56,10 @@ class HistoryLost(Exception):
 
     The rows were trimmed, or the database is an older copy of itself.
     """
+
+
+class Overtaken(Exception):
+    """Others have written since the revision on which it was decided what to write; nothing was."""
 
 
 class Pen:
@@ -123,20 +128,21 @@ class Journal:
         return catalog
 
     @asynccontextmanager
-    async def pen(self, *, seen: int) -> AsyncIterator[Pen]:
+    async def pen(self, *, seen: int, late: bool = False) -> AsyncIterator[Pen]:
         """Take the pen, having seen the changes up to revision ``seen``; the end of the block commits.
 
         An exception out of the block leaves no trace.
 
+        :param late: the pen is taken when the block ends, in one go with what is written. It is for who writes alone.
+        :raises Overtaken: it was to be taken late, and others have written after ``seen``.
         :raises JournalUnavailable: the database does not answer; after a commit, its outcome is unknown.
         :raises HistoryLost: the changes after ``seen`` are not to be had.
         """
         try:
             async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as transaction:
-                revision, unseen = await transaction.run(_take_pen, seen)
-                pen = Pen(revision, unseen)
+                pen = Pen(seen, ()) if late else Pen(*await transaction.run(_take_pen, seen))
                 yield pen
-                await transaction.end(_write, pen.statements)
+                await transaction.end(partial(_write_late, seen=seen) if late else _write, pen.statements)
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 
@@ -358,6 +364,12 @@ def _create_tables(connection: Connection) -> None:
             f"the registry's database has schema {version}, and this Waypost knows {tables.SCHEMA_VERSION}: "
             "start the version that wrote it, or give another WAYPOST_DATABASE_URL"
         )
+
+
+def _write_late(connection: Connection, statements: Sequence[Statement], *, seen: int) -> None:
+    if connection.execute(_LOCK_COUNTER).scalar_one() != seen:
+        raise Overtaken
+    _write(connection, statements)
 
 
 def _write(connection: Connection, statements: Sequence[Statement]) -> None:

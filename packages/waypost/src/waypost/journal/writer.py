@@ -1,7 +1,7 @@
 """The connection that writes: one transaction at a time, whose statements are sent together.
 
 A transaction's work is a function of a plain connection. SQLite's runs in a thread of its own, so that a batch of
-registrations goes there and back twice; a switch of threads for each statement costs more than the statement.
+registrations goes there and back once; a switch of threads for each statement costs more than the statement.
 """
 
 import asyncio
