@@ -355,7 +355,7 @@ class Draft:
         return self.revision
 
     def adopt(self, over: "Draft") -> None:
-        """Take in all that a draft laid over this one has taken in."""
+        """Take in all that a draft laid over this one has taken in; that one is of no use after."""
         for mine, more in zip(self._drafted, over._drafted, strict=True):  # noqa: SLF001 (a draft too)
             mine.update(more)
         for counts, deltas in zip(self._deltas, over._deltas, strict=True):  # noqa: SLF001
