@@ -44,6 +44,7 @@ MOST_PICKS: Final = 120  # all orders of five records
 MOST_SHUFFLED: Final = 64  # records; more are answered in turn: to shuffle thousands would hold others up
 MOST_OCTETS: Final = 64_000  # of all answer records: what a message of 65,535 holds beside the longest question
 ALWAYS_FITS: Final = 512 - 12 - 259 - 17  # octets beside header, longest question and OPT in the smallest reply
+LONGEST_TTL_S: Final = 2**31 - 1  # seconds (RFC 2181 section 8)
 EXTERNAL_ALIAS_TTL_S: Final = 60  # seconds; that of a load balancer's addresses
 
 
@@ -191,8 +192,9 @@ class Chain:
         match outcome:
             case Found(records, zone) if records.rtype is not RdataType.CNAME:
                 found = follow_alias(self.zones, self.view, records, random)
-                if found is None:
-                    return with_soa(links, zone, zone.name, zone.negative_ttl_s, Rcode.NOERROR, room)
+                if isinstance(found, int):
+                    ttl_s = min(found, zone.negative_ttl_s)
+                    return with_soa(links, zone, zone.name, ttl_s, Rcode.NOERROR, room)
                 return fit([*links, *_choices(owner, found, random)], room, onward=_onward(found))
             case NoData(zone, ttl_s):
                 return with_soa(links, zone, zone.name, ttl_s, Rcode.NOERROR, room)
@@ -215,29 +217,33 @@ class Aliased:
 
     def draw(self, room: int, random: Random) -> Sections:
         found = follow_alias(self.zones, self.view, self.records, random)
-        if found is None:
-            return with_soa([], self.zone, self.zone.name, self.zone.negative_ttl_s, Rcode.NOERROR, room)
+        if isinstance(found, int):
+            ttl_s = min(found, self.zone.negative_ttl_s)
+            return with_soa([], self.zone, self.zone.name, ttl_s, Rcode.NOERROR, room)
         return fit(_choices(ASKED_NAME, found, random), room, onward=_onward(found))
 
 
-def follow_alias(zones: Zones, view: View, records: RecordSet, random: Random) -> RecordSet | None:
-    """Return what a set stands for: itself, unless an alias is drawn from it. None: nothing is behind any alias.
+def follow_alias(zones: Zones, view: View, records: RecordSet, random: Random) -> RecordSet | int:
+    """Return what a set stands for: itself, unless an alias is drawn from it.
 
     The addresses of a name of ours take the alias's place, with their own TTL. A name that is not ours is answered with
-    a CNAME record, for whoever asks to follow.
+    a CNAME record, for whoever asks to follow. Where nothing is behind any alias: for how many seconds at most that may
+    be remembered.
     """
     if not records.aliased:
         return records
+    absent_s = LONGEST_TTL_S
     for record in random.sample(records.records, len(records.records)):
         found = _behind(zones, view, record, records, random)
-        if found is not None:
+        if isinstance(found, RecordSet):
             return found  # else another of the set has its place
-    return None
+        absent_s = min(absent_s, found)
+    return absent_s
 
 
 def _behind(
     zones: Zones, view: View, record: Record | AliasRecord, records: RecordSet, random: Random
-) -> RecordSet | None:
+) -> RecordSet | int:
     for _ in range(LONGEST_CHAIN):
         if isinstance(record, Record):
             return RecordSet(rtype=records.rtype, ttl_s=records.ttl_s, records=(record,), drawn=1)
@@ -251,9 +257,11 @@ def _behind(
             case Outside():
                 target = (Record(record.target),)
                 return RecordSet(rtype=RdataType.CNAME, ttl_s=EXTERNAL_ALIAS_TTL_S, records=target, drawn=1)
-            case _:
-                return None
-    return None  # it leads in a circle
+            case NoData(_, ttl_s):
+                return ttl_s
+            case NoName(zone):
+                return zone.negative_ttl_s
+    return LONGEST_TTL_S  # it leads in a circle
 
 
 def _choices(owner: bytes, found: RecordSet, random: Random) -> list[Choice]:

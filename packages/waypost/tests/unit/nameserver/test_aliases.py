@@ -116,6 +116,19 @@ def test_an_alias_with_nothing_behind_it_has_no_data(target: str) -> None:
     )
 
 
+@pytest.mark.parametrize("question", ["front.example.internal A", "to-front.example.internal A"])
+def test_an_alias_of_an_empty_service_is_dark_for_a_short_while_only(question: str) -> None:
+    history = aliased(f"late.{ZONE}")
+    late = history.service("ns-1", "late", "A 2")
+    history.instance(history.service("ns-1", "to-front", "CNAME 9", weighted=True), "i", cname=f"front.{ZONE}")
+    answerer = answerer_of(history, relax_nodata=True)
+    (soa,) = ask(answerer, question).authority
+    assert soa.split()[1] == soa.split()[-1] == "5"
+    history.instance(late, "i", ipv4="192.0.2.9")
+    answerer.apply(history.since(history.catalog.revision - 1))
+    assert "front.example.internal. 2 IN A 192.0.2.9" in ask(answerer, question).answer
+
+
 def test_of_several_aliases_those_with_nothing_behind_them_are_passed_over() -> None:
     answerer = answerer_of(aliased("nobody.example.internal", "web.example.internal"))
     for _ in range(20):
