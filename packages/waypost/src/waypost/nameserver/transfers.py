@@ -89,6 +89,8 @@ def _records(zones: Zones, zone: Zone, view: View) -> Iterator[bytes]:
     owners, hidden = list(zone.each_owner()), zones.names_inside(zone, view)
     (soa,) = encode_choices(ASKED_NAME, zone.soa())
     (ns,) = encode_choices(ASKED_NAME, zone.name_servers())
+    outermost = [name for name in hidden if hidden.isdisjoint(islice(suffixes(name), 1, None))]
+    delegations = [record for name in outermost for record in _delegation(zones, zone, name, view)]
 
     def records() -> Iterator[bytes]:
         yield soa.record
@@ -96,9 +98,7 @@ def _records(zones: Zones, zone: Zone, view: View) -> Iterator[bytes]:
         if NAME_SERVER + zone.name not in zone.owners:
             for glue in filter(None, (zones.glue(RdataType.A), zones.glue(RdataType.AAAA))):
                 yield from (choice.record for choice in encode_choices(NAME_SERVER + ASKED_NAME, glue))
-        for name in hidden:
-            if hidden.isdisjoint(islice(suffixes(name), 1, None)):
-                yield from _delegation(zones, zone, name, view)
+        yield from delegations
         for name, owner in owners:
             if hidden and not hidden.isdisjoint(suffixes(name)):
                 continue

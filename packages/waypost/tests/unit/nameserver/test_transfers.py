@@ -145,6 +145,19 @@ def test_a_transfer_shows_the_zone_as_it_was_when_it_began() -> None:
     assert f"svc-999.{ZONE}. 2 IN A 192.0.2.1" in lines
 
 
+def test_a_zone_below_that_ends_meanwhile_is_still_in_the_transfer() -> None:
+    history = History()
+    history.namespace(ZONE)
+    inner = history.namespace(f"inner.{ZONE}")
+    answerer = answerer_of(history)
+    transfer = answerer.reply(dns.message.make_query(ZONE, "AXFR").to_wire(), Transport.TCP, ALLOWED)
+    assert isinstance(transfer, Transfer)
+    history.delete_namespace(inner)
+    answerer.apply(history.since(2))
+    (message,) = (dns.message.from_wire(wire, xfr=True) for wire in transfer.messages())
+    assert f"inner.{ZONE}. 172800 IN NS ns.inner.{ZONE}." in [rrset.to_text() for rrset in message.answer]
+
+
 @pytest.mark.parametrize("rtype", ["AXFR", "IXFR"])
 def test_a_transfer_is_for_whom_it_is_allowed(rtype: str) -> None:
     history = History()
