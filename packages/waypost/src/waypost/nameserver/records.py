@@ -32,6 +32,7 @@ __all__ = [
 
 MULTIVALUE_LIMIT: Final = 8  # records in an answer, as Route 53 gives
 PRIORITY_AND_WEIGHT: Final = b"\x00\x01\x00\x01"
+Rank = tuple[bool, int, str, bool, str]
 
 
 class Named(msgspec.Struct, frozen=True, gc=False):
@@ -50,9 +51,9 @@ class Named(msgspec.Struct, frozen=True, gc=False):
         return self.service.id, None
 
     @property
-    def rank(self) -> tuple[bool, int, str, str]:
+    def rank(self) -> Rank:
         """Sort key of owners of one name, of which the first answers: services before targets, then by age."""
-        return False, self.service.created_ms, self.service.id, ""
+        return False, self.service.created_ms, self.service.id, False, ""
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
@@ -77,9 +78,9 @@ class Target(msgspec.Struct, frozen=True, gc=False):
         return self.service.id, self.instance.id
 
     @property
-    def rank(self) -> tuple[bool, int, str, str]:
-        """Sort key of owners of one name, as above."""
-        return True, self.service.created_ms, self.service.id, self.instance.id
+    def rank(self) -> Rank:
+        """Sort key of owners of one name, as above; of one service, a healthy instance before others."""
+        return True, self.service.created_ms, self.service.id, not self.instance.well, self.instance.id
 
 
 Owner = Named | Target

@@ -163,7 +163,7 @@ class Reference:
                 present = owners.setdefault(name, [])
                 present.insert(sum(instance is None for _, instance in present), (entry, None))
             if any(record.type is RecordType.SRV for record in entry.service.records):
-                for instance in sorted(entry.instances.values(), key=lambda each: each.id):
+                for instance in sorted(entry.instances.values(), key=lambda each: (not each.well, each.id)):
                     if select_answerable([instance]).instances:
                         target = dns.name.from_text(_escaped(instance.id), dns.name.from_text(name))
                         owners.setdefault(target.to_text().lower(), []).append((entry, instance))

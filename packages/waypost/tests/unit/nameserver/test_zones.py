@@ -315,6 +315,17 @@ def test_a_service_wins_over_a_target_of_the_same_name() -> None:
     assert ask(answerer, "a.web.example.internal A").answer == ("a.web.example.internal. 2 IN A 192.0.2.1",)
 
 
+def test_of_instances_that_share_a_target_a_healthy_one_answers() -> None:
+    history = History()
+    ports = history.service(history.namespace(ZONE), "ports", "SRV 2")
+    history.instance(ports, "A", ipv4="192.0.2.1", port="80")
+    history.instance(ports, "a", ipv4="192.0.2.2", port="80")
+    history.health(ports, "A", Health.UNHEALTHY)  # alone it would be answered, being proven
+    answerer = answerer_of(history)
+    assert ask(answerer, "a.ports.example.internal A").answer == ("a.ports.example.internal. 2 IN A 192.0.2.2",)
+    assert ask(answerer, "ports.example.internal SRV").additional == ("a.ports.example.internal. 2 IN A 192.0.2.2",)
+
+
 def test_names_that_dns_cannot_hold_are_left_out() -> None:
     history = History()
     zone = history.namespace(ZONE)
