@@ -121,6 +121,9 @@ class _Connection:
                 await writer.wait_closed()
         except (TimeoutError, OSError):
             pass  # silent for too long, or gone
+        except Exception:  # a defect costs this connection, and no other
+            log.exception("connection.failed")
+            self._front.counters.add("failed")
         finally:
             writer.transport.abort()
 

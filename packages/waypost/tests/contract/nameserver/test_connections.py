@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import dns.message
+import dns.rdatatype
 import pytest
 
 from waypost.nameserver.answerer import Onward
@@ -14,6 +15,7 @@ from waypost.nameserver.clients import Client as Asker
 from waypost.nameserver.connections import QUERIES_IN_A_TURN, serve_connections
 from waypost.nameserver.front import Front
 from waypost.nameserver.messages import Transport
+from waypost.nameserver.queries import Query, parse
 from waypost.nameserver.transfers import Transfer
 from waypost.promise import PromiseLog
 
@@ -156,3 +158,24 @@ async def test_however_many_clients_ask_few_queries_are_answered_before_others_h
         for reader, _ in clients:
             (length,) = struct.unpack("!H", await reader.readexactly(2))
             assert len(await reader.readexactly(25 * (length + 2) - 2)) == 25 * (length + 2) - 2
+
+
+class Breaking(Counting):
+    """Breaks while it sends a transfer."""
+
+    def reply(self, wire: bytes, transport: Transport, client: Asker) -> bytes | Transfer | Onward | None:
+        query = parse(wire)
+        if isinstance(query, Query) and query.type_and_class[0] == dns.rdatatype.AXFR:
+            return Transfer(wire, query, (wire[place:] for place in [0, None, "broken"]))  # type: ignore[misc]
+        return super().reply(wire, transport, client)
+
+
+async def test_a_transfer_that_breaks_ends_its_own_connection_alone() -> None:
+    async with serving(replies=Breaking()) as connect:
+        other, (reader, writer) = await connect(), await connect()
+        assert await is_answered(other)
+        wire = dns.message.make_query("example.internal", "AXFR").to_wire()
+        writer.write(struct.pack("!H", len(wire)) + wire)
+        assert await reader.read() == b""
+        assert await is_answered(other)
+        assert await is_answered(await connect())
