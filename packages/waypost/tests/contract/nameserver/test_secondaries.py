@@ -100,7 +100,13 @@ class Secondary:
             self.process = subprocess.Popen([executable, *arguments], stdout=log, stderr=log)
 
     async def ask(self, question: str) -> dns.message.Message:
-        return await dns.asyncquery.tcp(dns.message.make_query(*question.split()), "127.0.0.1", 2, self.port)
+        query = dns.message.make_query(*question.split())
+        for _ in range(50):
+            reply = await dns.asyncquery.tcp(query, "127.0.0.1", 2, self.port)
+            if reply.rcode() != dns.rcode.SERVFAIL:
+                break
+            await asyncio.sleep(0.02)  # NSD's processes of before its zones came may answer beside the new ones
+        return reply
 
     async def answers(self, question: str, expected: set[str], within_s: float) -> float:
         """Wait until it answers these addresses; return the seconds that took."""
