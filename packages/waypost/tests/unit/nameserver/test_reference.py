@@ -153,6 +153,7 @@ def test_every_answer_is_the_reference_s_however_the_catalog_came_to_be(seed: in
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @given(st.integers(0, 2**32), st.booleans())
 @settings(deadline=None, max_examples=3_000)
 def test_thousands_of_catalogs_are_answered_as_the_reference_does(seed: int, relax_nodata: bool) -> None:
