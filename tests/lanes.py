@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 FIRST: Final = ("packages/omnichannel", "packages/waypost/tests/contract")  # half of the time, about
 STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LOOK_S: Final = 0.2  # between two looks at what the second lane has printed
+LOOK_S: Final = 0.2  # between two looks at the lanes
 
 
 def main(options: Sequence[str]) -> int:
@@ -36,39 +37,29 @@ def beside(first: Sequence[str], second: Sequence[str]) -> int:
 
     Each is the leader of a process group: a Ctrl-C reaches this process alone, which passes it on to both, once.
     """
+    asked: list[int] = []  # to stop; only noted at once, for it may come while a lane is being started
+    for number in STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: asked.append(number))
     with tempfile.NamedTemporaryFile() as report, open(report.name, "rb") as printed:
-        lanes: list[subprocess.Popen[bytes]] = []
-
-        def stop(*_: object) -> None:
-            for lane in lanes:
-                if lane.poll() is None:
-                    lane.send_signal(signal.SIGINT)
-
-        for number in STOPS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                signal.signal(number, stop)
-        for command, output in ((first, None), (second, report)):
-            lanes.append(
-                subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, process_group=0
-                )
+        lanes = [
+            subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, process_group=0
             )
-        lanes[0].wait()
-        over = False
-        while not over:
-            over = _ends(lanes[1])
-            shutil.copyfileobj(printed, sys.stdout.buffer)
-            sys.stdout.flush()
+            for command, output in ((first, None), (second, report))
+        ]
+        over = [False, False]
+        while not all(over):
+            time.sleep(LOOK_S)
+            over = [lane.poll() is not None for lane in lanes]
+            while asked:
+                asked.pop()
+                for lane in lanes:
+                    lane.send_signal(signal.SIGINT)  # nothing, for one that is over
+            if over[0]:
+                shutil.copyfileobj(printed, sys.stdout.buffer)
+                sys.stdout.flush()
     return max(abs(lane.returncode) for lane in lanes)
-
-
-def _ends(lane: "subprocess.Popen[bytes]") -> bool:
-    """Return whether a lane is over, at once if it is and soon if it is not."""
-    try:
-        lane.wait(LOOK_S)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 if __name__ == "__main__":

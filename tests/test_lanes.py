@@ -43,13 +43,15 @@ def test_what_fails_in_either_fails(first: str, second: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_stops_both_once_and_waits_for_them(number: signal.Signals) -> None:
-    lane = "trap 'echo stopping; exit 2' INT; echo begun; while :; do sleep 0.05; done"
-    with subprocess.Popen(lanes(lane, lane), cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "begun\n"
-        children = eventually(lambda: len(found := psutil.Process(running.pid).children()) == 2 and found)
+def test_a_stop_stops_both_once_and_waits_for_them(tmp_path: Path, number: signal.Signals) -> None:
+    lane = "trap 'echo stopping; exit 2' INT; echo begun; : >{}; while :; do sleep 0.05; done"
+    begun = [tmp_path / "first", tmp_path / "second"]
+    command = lanes(*(lane.format(each) for each in begun))
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as running:
+        eventually(lambda: all(each.exists() for each in begun))
+        children = psutil.Process(running.pid).children()
+        assert len(children) == 2
         running.send_signal(number)
-        assert running.communicate(timeout=20)[0].split() == ["stopping", "begun", "stopping"]
+        assert running.communicate(timeout=20)[0].split() == ["begun", "stopping"] * 2
         assert running.returncode == 2
         assert not any(psutil.pid_exists(child.pid) for child in children)
