@@ -32,6 +32,7 @@ from waypost.nameserver.front import Front
 from waypost.nameserver.limiter import Limiter
 from waypost.nameserver.notify import Notifier
 from waypost.nameserver.pages import nameserver_pages
+from waypost.nameserver.precedence import take_precedence
 from waypost.nameserver.records import MULTIVALUE_LIMIT
 from waypost.nameserver.settings import NameserverSettings, Place
 from waypost.nameserver.zone import Zone
@@ -185,6 +186,7 @@ async def _say_ready_once(ready: asyncio.Event, environment: Mapping[str, str]) 
 
 def main() -> None:
     """Run the nameserver's process."""
+    take_precedence()
     try:
         run_component(serve(os.environ, NameserverSettings.from_environment(os.environ)))
     except ValueError as error:

@@ -1,0 +1,33 @@
+"""The nameserver takes what precedence it is given, and goes on without where it is given none."""
+
+import subprocess
+import sys
+
+import pytest
+
+NOBODY = 65534
+BEGIN = "import os; from waypost.nameserver.precedence import take_precedence; "
+END = "; take_precedence(); print(os.getpriority(os.PRIO_PROCESS, 0))"
+
+
+def niceness_after(before: str) -> int:
+    """Return the niceness of a process that has taken precedence, after what it did before."""
+    command = [sys.executable, "-c", BEGIN + before + END]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout)
+
+
+def may_raise_itself() -> bool:
+    try_it = "import os; os.setpriority(os.PRIO_PROCESS, 0, -10)"
+    return subprocess.run([sys.executable, "-c", try_it], capture_output=True, timeout=30).returncode == 0
+
+
+@pytest.mark.parametrize(("before", "expected"), [("0", -5), ("os.nice(-10)", -10)])
+def test_with_the_privilege_its_share_is_larger(before: str, expected: int) -> None:
+    if may_raise_itself():
+        assert niceness_after(before) == expected
+    else:
+        assert niceness_after("0") == 0
+
+
+def test_without_the_privilege_its_share_is_that_of_others() -> None:
+    assert niceness_after(f"os.getuid() or os.setuid({NOBODY})") == 0
