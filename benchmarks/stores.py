@@ -189,15 +189,19 @@ def _consul(folder: Path) -> Iterator[Store]:
         names = [service_name(number) for number in range(1, SERVICES + 1)]
         bodies = [json.dumps(registered(service, "t-@N@", "192.0.2.7")) for service in names]
 
-        def many(service: str, instances: Iterable[tuple[str, str]]) -> str:
-            each = [registered(service, instance, address) for instance, address in instances]
-            kept = ("Node", "Service")  # a transaction has no place for the node's address
-            return json.dumps([{"Service": {"Verb": "set", **{key: one[key] for key in kept}}} for one in each])
+        def many(service: str, instances: Iterable[tuple[str, str]], node: str = "elsewhere") -> list[dict[str, Any]]:
+            each = [registered(service, instance, address)["Service"] for instance, address in instances]
+            return [{"Service": {"Verb": "set", "Node": node, "Service": one}} for one in each]
 
         def ballast(instances: int) -> Iterator[str]:
             for service, numbers in _ballast(instances, BATCH):
+                node = f"node-{numbers.start}"  # what a node has costs each registration on it
+                at_node = {"Node": {"Verb": "set", "Node": {"Node": node, "Address": "192.0.2.8"}}}
                 some = [(f"{service}-{each:07}", _attributes(each)["AWS_INSTANCE_IPV4"]) for each in numbers]
-                yield http(port, "/v1/txn", many(service, some), method="PUT")
+                yield http(port, "/v1/txn", json.dumps([at_node, *many(service, some, node)]), method="PUT")
+
+        def some(service: str) -> list[tuple[str, str]]:
+            return [(f"{service}-{number:03}", "192.0.2.7") for number in range(BATCH)]
 
         def told(number: int, address: str) -> str:
             body = json.dumps(registered(service_name(number), f"v-{number}", address))
@@ -207,10 +211,7 @@ def _consul(folder: Path) -> Iterator[Store]:
             server=Server((process,), port),
             discover=http(port, "/v1/health/service/svc-0000", "", method="GET"),
             register=[http(port, "/v1/catalog/register", body, method="PUT") for body in bodies],
-            batch=[
-                http(port, "/v1/txn", many(each, [(f"{each}-{n:03}", "192.0.2.7") for n in range(BATCH)]), method="PUT")
-                for each in names
-            ],
+            batch=[http(port, "/v1/txn", json.dumps(many(each, some(each))), method="PUT") for each in names],
             ballast=ballast,
             most=100_000,
             remark="Consul is told by /v1/catalog/register, and asked by /v1/health/service",
