@@ -20,6 +20,7 @@ from random import Random
 from typing import Final, Self
 
 from waypost.component import inherited_socket, run_component, say_ready, stop_requested
+from waypost.health.reach import is_local
 from waypost.nameserver.answerer import Answerer
 from waypost.nameserver.clients import Clients, Networks
 from waypost.nameserver.connections import serve_connections
@@ -155,17 +156,7 @@ def _listens_at(place: Place, datagrams: socket.socket) -> bool:
     host, port = datagrams.getsockname()[:2]
     if place.port != port or ip_address(place.host).version != ip_address(host).version:
         return False
-    return place.host == host or (ip_address(host).is_unspecified and _is_ours(place.host, datagrams.family))
-
-
-def _is_ours(host: str, family: socket.AddressFamily) -> bool:
-    """Whether an address is this machine's: only such a one can be bound."""
-    with socket.socket(family, socket.SOCK_DGRAM) as trial:
-        try:
-            trial.bind((host, 0))
-        except OSError:
-            return False
-    return True
+    return place.host == host or (ip_address(host).is_unspecified and is_local(place.host))
 
 
 async def _tick(answerer: Answerer, staleness: Staleness, counters: Counters) -> None:

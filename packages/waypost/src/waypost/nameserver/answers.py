@@ -77,10 +77,9 @@ def _positive(records: RecordSet) -> "Positive | Plain":
     sizes = sorted(len(choice.record) for choice in choices)
     count = min(records.drawn, MOST_OCTETS // sizes[-1])
     if any(choice.additional for choice in choices):
-        brought = [b"".join(choice.additional) for choice in choices]
-        parts = _parts(tuple((len(c.record), len(b), len(c.additional)) for c, b in zip(choices, brought, strict=True)))
-        octets = b"".join(
-            [each for choice, extra in zip(choices, brought, strict=True) for each in (choice.record, extra)]
+        octets = b"".join([each for choice in choices for each in (choice.record, *choice.additional)])
+        parts = _parts(
+            tuple((len(record), sum(map(len, additional)), len(additional)) for record, additional in choices)
         )
         return Positive(octets, parts, count, sum(sizes[:count]), sum(part[2] for part in parts))
     picks = _picks(len(choices), count) if sum(sizes[-count:]) <= ALWAYS_FITS else None

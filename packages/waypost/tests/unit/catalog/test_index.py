@@ -110,14 +110,18 @@ def told(view: View) -> object:
     return found
 
 
-def drafted(base: Catalog | Draft, taken: list[tuple[str, str, str, str, Health]], ids: Ids) -> Draft:
-    """Return a draft over another view, with steps taken in it."""
-    draft = Draft(base)
+def take(view: Catalog | Draft, taken: list[tuple[str, str, str, str, Health]], ids: Ids) -> list[Change]:
+    """Take steps in a view, and return the changes that they led to."""
+    changes: list[Change] = []
     for step in taken:
-        decision = decide(draft, step, Moment(now_ms=0, revision=draft.revision + 1, ids=ids))
+        decision = decide(view, step, Moment(now_ms=0, revision=view.revision + 1, ids=ids))
         for change in () if decision is None else decision.changes:
-            draft.apply(change)
-    return draft
+            if isinstance(view, Draft):
+                view.apply(change)
+            else:
+                view.apply(view.revision + 1, change)
+            changes.append(change)
+    return changes
 
 
 @given(before=steps, batch=steps, seed=st.integers(0, 2**32))
@@ -126,18 +130,10 @@ def test_a_draft_tells_what_the_catalog_tells_after_the_commit(
 ) -> None:
     ids = Ids(random.Random(seed))
     catalog = Catalog()
-    for step in before:
-        decision = decide(catalog, step, Moment(now_ms=0, revision=catalog.revision + 1, ids=ids))
-        for change in () if decision is None else decision.changes:
-            catalog.apply(catalog.revision + 1, change)
+    take(catalog, before, ids)
     untouched = told(catalog)
     draft = Draft(catalog)
-    changes: list[Change] = []
-    for step in batch:
-        decision = decide(draft, step, Moment(now_ms=0, revision=draft.revision + 1, ids=ids))
-        for change in () if decision is None else decision.changes:
-            draft.apply(change)
-            changes.append(change)
+    changes = take(draft, batch, ids)
     assert told(catalog) == untouched  # the draft alone changes nothing
     drafted = told(draft)
     for change in changes:
@@ -156,12 +152,11 @@ def test_a_draft_that_adopts_another_tells_what_that_one_told(
 ) -> None:
     ids = Ids(random.Random(seed))
     catalog = Catalog()
-    for step in before:
-        decision = decide(catalog, step, Moment(now_ms=0, revision=catalog.revision + 1, ids=ids))
-        for change in () if decision is None else decision.changes:
-            catalog.apply(catalog.revision + 1, change)
-    draft = drafted(catalog, batch, ids)
-    over = drafted(draft, together, ids)
+    take(catalog, before, ids)
+    draft = Draft(catalog)
+    take(draft, batch, ids)
+    over = Draft(draft)
+    take(over, together, ids)
     expected = told(over), over.revision  # once adopted, it would lie over itself
     draft.adopt(over)
     assert (told(draft), draft.revision) == expected
