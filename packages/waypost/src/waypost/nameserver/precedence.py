@@ -26,8 +26,8 @@ def take_precedence() -> None:
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, min(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     number = SCHED_SETATTR.get(platform.machine())
-    if platform.system() != "Linux" or number is None:
-        return
+    if platform.system() != "Linux" or number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        return  # whoever gave it another policy meant that one
     niceness = os.getpriority(os.PRIO_PROCESS, 0)
     attributes = ATTRIBUTES.pack(ATTRIBUTES.size, os.SCHED_OTHER, 0, niceness, 0, TURN_NS, 0, 0)
     ctypes.CDLL(None).syscall(number, 0, attributes, 0)  # an older kernel takes it, and does nothing

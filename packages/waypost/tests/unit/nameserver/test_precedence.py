@@ -31,3 +31,13 @@ def test_with_the_privilege_its_share_is_larger(before: str, expected: int) -> N
 
 def test_without_the_privilege_its_share_is_that_of_others() -> None:
     assert niceness_after(f"os.getuid() or os.setuid({NOBODY})") == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such policies")
+def test_a_policy_that_somebody_chose_for_it_stays() -> None:
+    program = (
+        "import os; from waypost.nameserver.precedence import take_precedence; "
+        "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)); take_precedence(); "
+        "assert os.sched_getscheduler(0) == os.SCHED_BATCH"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
