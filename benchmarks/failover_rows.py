@@ -19,7 +19,7 @@ from benchmarks.dns_load import query
 from benchmarks.exits import exits_ms
 from benchmarks.rounds import Effort, Row
 from benchmarks.servers import GENERATOR_CORE, made, on_core
-from benchmarks.waypost_parts import NAMESPACE, Registry, call, service_name
+from benchmarks.waypost_parts import Registry, call, namespace_id, service_name
 
 __all__ = ["Watched", "failover_rows", "gone_ms"]
 
@@ -138,9 +138,8 @@ def _named(dns: socket.socket, question: bytes) -> bool:
 
 
 async def _namespace(registry: Registry) -> str:
-    made = await _api(registry, "CreatePublicDnsNamespace", {"Name": NAMESPACE})
-    operation = await _api(registry, "GetOperation", {"OperationId": made["OperationId"]})
-    return str(operation["Operation"]["Targets"]["NAMESPACE"])
+    async with aiohttp.ClientSession() as session:
+        return await namespace_id(session, registry.port, create=True)
 
 
 async def _service(registry: Registry, namespace: str, number: int, kind: Watched) -> str:

@@ -4,24 +4,30 @@ import asyncio
 import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from benchmarks.publisher_parts import Receiver, Services, add_pending, postgres, receiving
-from benchmarks.publisher_rows import BATCH, TooBusy, accept, hand_in, late
+from benchmarks.publisher_parts import Services, add_pending, postgres, receiving
+from benchmarks.publisher_rows import (
+    BATCH,
+    DATABASES,
+    WORKERS,
+    TooBusy,
+    accept,
+    delivering,
+    hand_in,
+    late,
+    next_year_ms,
+    reachable,
+)
 from benchmarks.rounds import Curve, Effort
-from benchmarks.servers import Absent, Server, made
+from benchmarks.servers import Absent, Server
 
 __all__ = ["SIZES", "publisher_growth"]
 
 SIZES: Final = (1_000, 10_000, 100_000)
-DATABASES: Final = ("postgresql", "sqlite")
-WORKERS: Final = 2
 RATE: Final = 100  # messages a second whose lateness is measured
 MIN_JOBS: Final = 200  # workers take them by the dozens
-COUNTED_FROM: Final = 0.25  # of the jobs: before it, processes are starting
-NEXT_YEAR: Final = timedelta(days=365)
 AXIS: Final = "messages that wait for next year"
 
 
@@ -39,7 +45,7 @@ def publisher_growth(folder: Path, effort: Effort) -> list[Curve]:
     }
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(postgres(_reachable(folder / "postgres")))
+            server = stack.enter_context(postgres(reachable(folder / "postgres")))
         except Absent as absent:
             server = None
             for curve in curves.values():
@@ -47,7 +53,7 @@ def publisher_growth(folder: Path, effort: Effort) -> list[Curve]:
         places = itertools.count()
         kinds = [kind for kind in DATABASES if kind == "sqlite" or server is not None]
         for size, _, kind in itertools.product(effort.sizes or SIZES, range(effort.rounds), kinds):
-            place = _reachable(folder / f"{next(places)}")
+            place = reachable(folder / f"{next(places)}")
             database = f"sqlite:///{place / 'omnichannel.db'}"
             beside = ()
             if kind == "postgresql" and server is not None:
@@ -71,36 +77,19 @@ def _figures(services: Services, database: Server, *, pending: int, seconds: flo
     """
     jobs = max(MIN_JOBS, int(1000 * seconds))
     (api,) = services.start("api")
-    due_ms = int((datetime.now(UTC) + NEXT_YEAR).timestamp() * 1000)
-    add_pending(services.database, pending, due_ms=due_ms)
+    add_pending(services.database, pending, due_ms=next_year_ms())
     accepting = services.server(*database.processes)
     yield "accept_us", accept(api, accepting, messages=jobs, size=BATCH)["cpu_us"]
-    yield from asyncio.run(_deliver(services, api, database, jobs=jobs)).items()
+    figures = asyncio.run(_deliver(services, api, database, jobs=jobs))
+    yield from ((each, figures[each]) for each in ("cpu_us", "rate"))
     api, _ = services.start("api", "scheduler")
     yield "late_ms", asyncio.run(late(api, services.server(), rate=RATE, seconds=seconds))["p99_ms"]
 
 
 async def _deliver(services: Services, api: str, database: Server, *, jobs: int) -> Mapping[str, float]:
-    """Have jobs wait among the others, start the workers, and measure from the first quarter on."""
+    """Have jobs wait among the others, start the workers, and measure."""
     async with receiving() as receiver:
         await hand_in(api, receiver.url, [f"{number}" for number in range(jobs)])
         services.close()
         await asyncio.to_thread(services.start, *["worker"] * WORKERS)
-        return await _measured(receiver, services.server(*database.processes), jobs)
-
-
-async def _measured(receiver: Receiver, server: Server, jobs: int) -> Mapping[str, float]:
-    await receiver.until(int(jobs * COUNTED_FROM))
-    already, before, began = len(receiver.came), server.cpu_s(), max(receiver.came.values())
-    await receiver.until(jobs)
-    spent, ended = server.cpu_s() - before, max(receiver.came.values())
-    done = jobs - already
-    if done < jobs / 4:
-        raise TooBusy(f"{already} of {jobs} jobs were done before the receiver came to count the first of them")
-    return {"rate": done / max(0.001, ended - began), "cpu_us": 1e6 * spent / max(1, done)}
-
-
-def _reachable(folder: Path) -> Path:
-    made(folder)
-    folder.parent.chmod(0o755)  # PostgreSQL's own user has to get there
-    return folder
+        return await delivering(receiver, services.server(*database.processes), jobs=jobs)

@@ -23,7 +23,22 @@ from benchmarks.publisher_peers import celery, procrastinate
 from benchmarks.rounds import Row
 from benchmarks.servers import Absent, Server
 
-__all__ = ["BATCH", "TooBusy", "accept", "accept_row", "deliver_row", "hand_in", "late", "late_row", "publisher_rows"]
+__all__ = [
+    "BATCH",
+    "DATABASES",
+    "WORKERS",
+    "TooBusy",
+    "accept",
+    "accept_row",
+    "deliver_row",
+    "delivering",
+    "hand_in",
+    "late",
+    "late_row",
+    "next_year_ms",
+    "publisher_rows",
+    "reachable",
+]
 
 BATCH: Final = 100
 CONNECTIONS: Final = 8
@@ -45,9 +60,9 @@ Jobs = Callable[[ExitStack, Path, Receiver], Awaitable[Server]]
 def publisher_rows(folder: Path, *, rounds: int, seconds: float, pending: int = 0) -> Iterator[Row]:
     """Measure every row; ``pending`` messages wait for next year in one half of our own figures."""
     jobs = int(1000 * seconds)
-    yield deliver_row(_made(folder / "deliver"), rounds=rounds, jobs=jobs, pending=pending)
-    yield accept_row(_made(folder / "accept"), rounds=rounds, messages=jobs, pending=pending)
-    yield late_row(_made(folder / "late"), rounds=rounds, seconds=seconds, pending=pending)
+    yield deliver_row(reachable(folder / "deliver"), rounds=rounds, jobs=jobs, pending=pending)
+    yield accept_row(reachable(folder / "accept"), rounds=rounds, messages=jobs, pending=pending)
+    yield late_row(reachable(folder / "late"), rounds=rounds, seconds=seconds, pending=pending)
 
 
 def deliver_row(folder: Path, *, rounds: int, jobs: int, pending: int = 0) -> Row:
@@ -58,7 +73,7 @@ def deliver_row(folder: Path, *, rounds: int, jobs: int, pending: int = 0) -> Ro
     """
     columns = ("rate", "cpu_us", "twice")
     row = Row("publisher-deliver", f"{jobs} jobs that wait, one HTTP call each, {WORKERS} workers", columns)
-    with postgres(_made(folder / "postgres")) as server:
+    with postgres(reachable(folder / "postgres")) as server:
         contenders: dict[str, Jobs] = {
             f"omnichannel, {kind}{_beside(waiting)}": partial(
                 _ours, kind=kind, server=server, jobs=jobs, pending=waiting
@@ -73,7 +88,7 @@ def deliver_row(folder: Path, *, rounds: int, jobs: int, pending: int = 0) -> Ro
         for _ in range(rounds):
             for name, work in contenders.items():
                 try:
-                    figures = asyncio.run(_deliver(_made(folder / f"{next(places)}"), work, jobs=jobs))
+                    figures = asyncio.run(_deliver(reachable(folder / f"{next(places)}"), work, jobs=jobs))
                 except Absent as absent:
                     if str(absent) not in row.absent:
                         row.absent.append(str(absent))
@@ -92,7 +107,7 @@ async def _ours(
     handing = Services(database, folder)
     stack.callback(handing.close)
     (api,) = handing.start("api")
-    await asyncio.to_thread(partial(add_pending, database, pending, due_ms=_next_year_ms()))
+    await asyncio.to_thread(partial(add_pending, database, pending, due_ms=next_year_ms()))
     await hand_in(api, receiver.url, [f"{number}" for number in range(jobs)])
     handing.close()
     services = Services(database, folder)
@@ -104,35 +119,37 @@ async def _ours(
 async def _deliver(folder: Path, work: Jobs, *, jobs: int) -> Mapping[str, float]:
     async with receiving() as receiver:
         with ExitStack() as stack:
-            server = await work(stack, folder, receiver)
-            await receiver.until(int(jobs * COUNTED_FROM))
-            already, before = len(receiver.came), server.cpu_s()
-            began = max(receiver.came.values())
-            await receiver.until(jobs)
-            spent, ended = server.cpu_s() - before, max(receiver.came.values())
+            figures = await delivering(receiver, await work(stack, folder, receiver), jobs=jobs)
+    return {**figures, "twice": receiver.times - len(receiver.came)}
+
+
+async def delivering(receiver: Receiver, server: Server, *, jobs: int) -> Mapping[str, float]:
+    """Measure what jobs cost whose workers have just been started, from the first quarter on.
+
+    :raises TooBusy: most were done before anybody counted.
+    """
+    await receiver.until(int(jobs * COUNTED_FROM))
+    already, before, began = len(receiver.came), server.cpu_s(), max(receiver.came.values())
+    await receiver.until(jobs)
+    spent, ended = server.cpu_s() - before, max(receiver.came.values())
     done = jobs - already
     if done < jobs / 4:
         raise TooBusy(f"{already} of {jobs} jobs were done before the receiver came to count the first of them")
-    return {
-        "answered": done,
-        "rate": done / max(0.001, ended - began),
-        "cpu_us": 1e6 * spent / max(1, done),
-        "twice": receiver.times - len(receiver.came),
-    }
+    return {"answered": done, "rate": done / max(0.001, ended - began), "cpu_us": 1e6 * spent / max(1, done)}
 
 
 def accept_row(folder: Path, *, rounds: int, messages: int, pending: int = 0) -> Row:
     """Measure messages accepted over HTTP, each answered when it is committed: single and in batches."""
     columns = ("rate", "cpu_us")
     row = Row("publisher-accept", f"{messages} messages on {CONNECTIONS} connections, batches of {BATCH}", columns)
-    with postgres(_made(folder / "postgres")) as server:
+    with postgres(reachable(folder / "postgres")) as server:
         for waiting, turn, kind in itertools.product(sorted({0, pending}), range(rounds), DATABASES):
-            place = _made(folder / f"{kind}-{waiting}-{turn}")
+            place = reachable(folder / f"{kind}-{waiting}-{turn}")
             services = Services(_new_database(kind, server, place), place)
             with ExitStack() as stack:
                 stack.callback(services.close)
                 (api,) = services.start("api")
-                add_pending(services.database, waiting, due_ms=_next_year_ms())
+                add_pending(services.database, waiting, due_ms=next_year_ms())
                 known = services.server(*[server.process] * (kind == "postgresql"))
                 for size, some in ((1, max(1, messages // 5)), (BATCH, messages)):
                     name = f"{kind}, {'batches' if size > 1 else 'single'}{_beside(waiting)}"
@@ -152,14 +169,14 @@ def late_row(folder: Path, *, rounds: int, seconds: float, pending: int = 0) -> 
     """Measure from due to the receiver, at fixed rates, with nothing else and with ``pending`` messages waiting."""
     columns = ("rate", "p50_ms", "p99_ms", "most_ms", "cpu_us")
     row = Row("publisher-late", f"from due to the receiver, {WORKERS} workers, for {seconds:g} s", columns)
-    with postgres(_made(folder / "postgres")) as server:
+    with postgres(reachable(folder / "postgres")) as server:
         for waiting, kind in itertools.product(sorted({0, pending}), DATABASES):
-            place = _made(folder / f"{kind}-{waiting}")
+            place = reachable(folder / f"{kind}-{waiting}")
             services = Services(_new_database(kind, server, place), place)
             with ExitStack() as stack:
                 stack.callback(services.close)
                 (api,) = services.start("api")
-                add_pending(services.database, waiting, due_ms=_next_year_ms())
+                add_pending(services.database, waiting, due_ms=next_year_ms())
                 services.start("scheduler", *["worker"] * WORKERS)
                 known = services.server(*[server.process] * (kind == "postgresql"))
                 for _, rate in itertools.product(range(rounds), RATES):
@@ -233,7 +250,8 @@ def _beside(pending: int) -> str:
     return f", {pending:,} pending" if pending else ""
 
 
-def _next_year_ms() -> int:
+def next_year_ms() -> int:
+    """Return when a message is due that waits."""
     return int((datetime.now(UTC) + NEXT_YEAR).timestamp() * 1000)
 
 
@@ -241,7 +259,8 @@ def _new_database(kind: str, server: Postgres, folder: Path) -> str:
     return server.new_database() if kind == "postgresql" else f"sqlite:///{folder / 'omnichannel.db'}"
 
 
-def _made(folder: Path) -> Path:
+def reachable(folder: Path) -> Path:
+    """Make a folder that PostgreSQL's own user gets to, and return it."""
     folder.mkdir(parents=True)
-    folder.parent.chmod(0o755)  # PostgreSQL's own user has to get there
+    folder.parent.chmod(0o755)
     return folder

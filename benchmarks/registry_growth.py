@@ -21,7 +21,7 @@ from benchmarks.registry_rows import called, discovering, registering, visible
 from benchmarks.rounds import Contender, Curve, Effort, Row, run_rounds
 from benchmarks.servers import Absent, made
 from benchmarks.stores import STORES, Store, waypost_store
-from benchmarks.waypost_parts import Registry, call
+from benchmarks.waypost_parts import Registry, namespace_id
 
 __all__ = ["AXIS", "SIZES", "registry_growth"]
 
@@ -117,7 +117,5 @@ def _measure(curves: Mapping[str, Curve], name: str, store: Store, size: int, ef
 
 
 async def _namespace(port: int) -> str:
-    """Return the id of the only namespace."""
     async with aiohttp.ClientSession() as session:
-        listed = await call(session, port, "ListNamespaces", {})
-        return str(listed["Namespaces"][0]["Id"])
+        return await namespace_id(session, port)

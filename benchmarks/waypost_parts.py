@@ -20,7 +20,7 @@ from benchmarks.servers import SERVER_CORE, started
 from waypost.settings import ListenAddress
 from waypost.tasks.listeners import bind_dns
 
-__all__ = ["NAMESPACE", "Balancer", "Registry", "call", "fill", "post", "service_name"]
+__all__ = ["NAMESPACE", "Balancer", "Registry", "call", "fill", "namespace_id", "post", "service_name"]
 
 NAMESPACE = "bench.test"
 CALLS_AT_ONCE = 64
@@ -168,6 +168,16 @@ async def call(session: aiohttp.ClientSession, port: int, operation: str, body: 
         return dict(json.loads(text)) if text else {}
 
 
+async def namespace_id(session: aiohttp.ClientSession, port: int, *, create: bool = False) -> str:
+    """Return the id of the only namespace, which is made before if it is to be."""
+    if not create:
+        (listed,) = (await call(session, port, "ListNamespaces", {}))["Namespaces"]
+        return str(listed["Id"])
+    made = await call(session, port, "CreatePublicDnsNamespace", {"Name": NAMESPACE})
+    operation = await call(session, port, "GetOperation", {"OperationId": made["OperationId"]})
+    return str(operation["Operation"]["Targets"]["NAMESPACE"])
+
+
 async def fill(
     port: int, services: int, addresses: Sequence[str], *, first: int = 0, instance_port: int = 8080
 ) -> list[str]:
@@ -177,13 +187,7 @@ async def fill(
     """
     gate = asyncio.Semaphore(CALLS_AT_ONCE)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CALLS_AT_ONCE)) as session:
-        if first:
-            (listed,) = (await call(session, port, "ListNamespaces", {}))["Namespaces"]
-            namespace = listed["Id"]
-        else:
-            made = await call(session, port, "CreatePublicDnsNamespace", {"Name": NAMESPACE})
-            operation = await call(session, port, "GetOperation", {"OperationId": made["OperationId"]})
-            namespace = operation["Operation"]["Targets"]["NAMESPACE"]
+        namespace = await namespace_id(session, port, create=not first)
 
         async def create(number: int) -> str:
             async with gate:
