@@ -9,7 +9,8 @@ import os
 import random
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from functools import partial
 from ipaddress import ip_address
 from socket import socket
 from typing import Final
@@ -25,10 +26,11 @@ from waypost.apis.access.keys import KeyRing
 from waypost.apis.access.rates import RequestRates
 from waypost.apis.beyond.batch import BODY as BATCH_BODY
 from waypost.apis.beyond.explain import Explainer
-from waypost.apis.bounded_http import BoundedHttpProtocol
 from waypost.apis.calls import Calls
 from waypost.apis.cloudmap.endpoint import CloudMapEndpoint
+from waypost.apis.cloudmap.errors import WireError
 from waypost.apis.cloudmap.gate import Gate
+from waypost.apis.direct_http import Answer, Direct, DirectHttpProtocol, Headers
 from waypost.apis.metrics import RegistryMetrics
 from waypost.apis.routes import build_app, registry_routes
 from waypost.catalog.identifiers import Ids
@@ -111,8 +113,8 @@ async def run_registry(settings: RegistrySettings, environment: Mapping[str, str
         routes = registry_routes(registry, care, journal, watches, metrics, calls, explainer)
         dashboard = parts.dashboard(registry, journal, feed, care, explainer, keys=keys, write=settings.ui_write)
         routes += dashboard.routes()
-        app = Door(build_app(endpoint, routes), hosts=Hosts(settings.hosts), keys=keys, bodies=LARGE_BODIES)
-        server = uvicorn.Server(_uvicorn_config(app, connections))
+        door = Door(build_app(endpoint, routes), hosts=Hosts(settings.hosts), keys=keys, bodies=LARGE_BODIES)
+        server = uvicorn.Server(_uvicorn_config(door, _direct(door, endpoint), connections))
         feed_server = await feed.listen(settings.feed)
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(registry.run(), name="registry")
@@ -176,10 +178,23 @@ def _reach(settings: RegistrySettings, listener: socket) -> CheckReach:
     return CheckReach.parse(settings.check_networks, loopback=api.is_loopback, own=own)
 
 
-def _uvicorn_config(app: ASGIApp, connections: int) -> uvicorn.Config:
+def _direct(door: Door, endpoint: CloudMapEndpoint) -> Direct:
+    """Return the way of a request past ASGI. Those that the door keeps out are refused by the application."""
+
+    def answer(headers: Headers, body: bytes) -> Answer | Awaitable[Answer] | None:
+        try:
+            key = door.admit(headers, body)
+        except WireError:
+            return None
+        return endpoint.answer(headers, body, key)
+
+    return answer
+
+
+def _uvicorn_config(app: ASGIApp, direct: Direct, connections: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedHttpProtocol,
+        http=partial(DirectHttpProtocol, direct=direct),  # type: ignore[arg-type]  # it is only called
         ws="none",
         lifespan="off",
         log_config=None,

@@ -27,7 +27,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """Bounds the time, the number and the size of what comes before a body, and the time that an answer may stall.
 
     Nearly every head comes whole, in one small piece. So no timer is set before one has stopped half-way, and its
-    octets are counted only where so many have come that they could be too many.
+    octets are counted only where so many have come that they could be too many. The timer of a connection that rests
+    is not set anew for each answer either: when it fires, it looks for how long there was none.
     """
 
     head_s: float = HEAD_S
@@ -36,8 +37,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _stalled: asyncio.TimerHandle | None = None
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
+    _piece = 0  # octets of the piece that is read
     _came = 0  # octets: of the piece in which the head began, whatever else was in it, and of those since
     _when_gone: Callable[[], None] | None = None
+    _rests_since = 0.0  # the event loop's clock
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]  # what it asks of one
@@ -47,12 +50,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_is_here()
         self._reads_again()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         if self._when_gone is not None:
             self._when_gone()
             self._when_gone = None
 
     def data_received(self, data: bytes) -> None:
-        self._came = self._came + len(data) if self._in_head else len(data)
+        self._piece = len(data)
+        self._came += self._piece
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
             self._expect_head()
@@ -62,18 +68,40 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope[GONE] = self._call_when_gone  # type: ignore[typeddict-unknown-key]  # for the application behind
-        self._in_head = True
+        self._begin_head()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._head_is_here()
-        if len(self.headers) > HEADERS or (self._came > HEAD_OCTETS and self._octets_known() > HEAD_OCTETS):
-            raise _HeadTooLarge
+        self._check_head()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]  # for the application behind
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        else:
+            self._rests_since = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self._look_for_rest(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if left <= 0 and self.is_idle and not self._in_head:
+            super().timeout_keep_alive_handler()
+        else:
+            self._look_for_rest(left if left > 0 else self.timeout_keep_alive)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no answer is under way."""
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # before the first
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -83,6 +111,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._reads_again()
         super().resume_writing()
+
+    def _begin_head(self) -> None:
+        self._in_head = True
+        self._came = self._piece
+
+    def _check_head(self) -> None:
+        self._in_head = False
+        self._head_is_here()
+        if len(self.headers) > HEADERS or (self._came > HEAD_OCTETS and self._octets_known() > HEAD_OCTETS):
+            raise _HeadTooLarge
+
+    def _look_for_rest(self, in_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(in_s, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Leave the timer: it looks for itself whether the connection rests."""
 
     def _call_when_gone(self, call: Callable[[], None]) -> None:
         if self.transport.is_closing():

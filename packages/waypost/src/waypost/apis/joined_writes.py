@@ -31,6 +31,11 @@ class JoinedWrites:
             return
         self._transport.write(data)
 
+    def write_whole(self, data: bytes) -> None:
+        """Write an answer that has its body with it."""
+        self._write_held()
+        self._transport.write(data)
+
     def close(self) -> None:
         self._write_held()
         self._transport.close()

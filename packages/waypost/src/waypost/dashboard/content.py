@@ -148,7 +148,7 @@ class Content:
             "dns": None
             if rtype is None or dns is None
             else await resolve_now(ListenAddress.parse(dns).to_connect, name, rtype),
-            "discovered": await self._discovered(viewer, namespace, service.name),
+            "discovered": self._discovered(viewer, namespace, service.name),
             "ask": {
                 "name": dns_name,
                 "type": rtype,
@@ -291,10 +291,10 @@ class Content:
             raise ServiceNotFound(f"Service not found: {service_id[:64]}")
         return listed
 
-    async def _discovered(self, viewer: Viewer, namespace: Namespace, service: str) -> Any:
+    def _discovered(self, viewer: Viewer, namespace: Namespace, service: str) -> Any:
         asked = {"NamespaceName": namespace.http_name, "ServiceName": service, "MaxResults": DISCOVERED}
         try:
-            answer = await self._reads.discover_instances(viewer.as_caller(namespace, "DiscoverInstances"), asked)
+            answer = self._reads.discover_instances(viewer.as_caller(namespace, "DiscoverInstances"), asked)
         except (CatalogError, NamespaceNotFound) as error:
             return {"__type": type(error).__name__, "Message": error.message}
         return msgspec.json.decode(msgspec.json.encode(answer))

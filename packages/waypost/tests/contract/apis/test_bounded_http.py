@@ -94,6 +94,20 @@ async def test_a_small_head_that_follows_a_large_body_is_taken(address: tuple[st
     writer.close()
 
 
+async def test_each_of_the_heads_that_follow_one_another_is_counted_by_itself(address: tuple[str, int]) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    one = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 40_000 + b"\r\n\r\n"
+    sending = one * 20
+    for first in range(0, len(sending), 30_000):  # nearly every piece ends within a head
+        writer.write(sending[first : first + 30_000])
+        await writer.drain()
+        await asyncio.sleep(0)
+    for _ in range(20):
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 200")
+        assert await reader.readexactly(2) == b"ok"
+    writer.close()
+
+
 async def test_too_many_headers_are_refused(address: tuple[str, int]) -> None:
     reader, writer = await asyncio.open_connection(*address)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 100 + b"\r\n")

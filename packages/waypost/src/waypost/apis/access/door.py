@@ -18,6 +18,7 @@ from waypost.apis.access.signature import SignedRequest
 from waypost.apis.bodies import BODY, read_body
 from waypost.apis.calls import refuse
 from waypost.apis.cloudmap.errors import WireError
+from waypost.apis.direct_http import Headers
 
 __all__ = ["Door"]
 
@@ -49,36 +50,44 @@ class Door:
             return
         try:
             if is_dashboard(scope["path"]):
-                self._check_unsigned(scope)
+                self._check_unsigned(scope["path"], scope["headers"])
             elif self._keys and scope["path"] not in MONITORING:
-                self._check_origin(scope)
+                _check_origin(scope["headers"])
                 scope[KEY], receive = await self._verify(scope, receive)
             else:
-                self._check_unsigned(scope)
+                self._check_unsigned(scope["path"], scope["headers"])
         except WireError as refusal:
             await _refused(scope, refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _check_origin(self, scope: Scope) -> None:
-        if any(name == b"origin" for name, _ in scope["headers"]):
-            raise _page_refused()
+    def admit(self, headers: Headers, body: bytes) -> AccessKey | None:
+        """Return the key that ``POST /`` was signed with, None where there are no keys.
 
-    def _check_unsigned(self, scope: Scope) -> None:
+        :raises WireError: why it may not come in.
+        """
+        if not self._keys:
+            self._check_unsigned("/", headers)
+            return None
+        _check_origin(headers)
+        request = SignedRequest(method="POST", raw_path=b"/", query=b"", headers=headers, body=body)
+        return self._keys.verify(request, now=self._now())
+
+    def _check_unsigned(self, path: str, headers: Headers) -> None:
         host, origin = b"", None
-        for name, value in scope["headers"]:
+        for name, value in headers:
             if name == b"host":
                 host = value
             elif name == b"origin":
                 origin = value
-        if origin is not None and not (is_dashboard(scope["path"]) and _is_own(origin, host)):
+        if origin is not None and not (is_dashboard(path) and _is_own(origin, host)):
             raise _page_refused()
         if not self._hosts.trusts(host):
-            name = host_name(host.decode("latin-1"))[:256]
+            called = host_name(host.decode("latin-1"))[:256]
             raise WireError(
                 "AccessDeniedException",
-                f"Unsigned calls are not taken under the host '{name}': use an IP address, localhost or a name without "
-                "a dot, list the host in WAYPOST_HOSTS, or configure access keys.",
+                f"Unsigned calls are not taken under the host '{called}': use an IP address, localhost or a name "
+                "without a dot, list the host in WAYPOST_HOSTS, or configure access keys.",
                 status=403,
             )
 
@@ -93,6 +102,11 @@ class Door:
             body=body,
         )
         return self._keys.verify(request, now=self._now()), _again(body, receive)
+
+
+def _check_origin(headers: Headers) -> None:
+    if any(name == b"origin" for name, _ in headers):
+        raise _page_refused()
 
 
 def is_dashboard(path: str) -> bool:

@@ -1,16 +1,16 @@
-"""``POST /``: one ASGI endpoint, bare, because every discovery passes through it."""
+"""``POST /``: Cloud Map's API. A call is answered at once, where memory has the answer, else later."""
 
 import itertools
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from waypost.apis.access.keys import KEY
+from waypost.apis.access.keys import KEY, AccessKey
 from waypost.apis.bodies import decode_json, read_body
 from waypost.apis.cloudmap.caller import Caller, identify_caller
 from waypost.apis.cloudmap.errors import WireError, wire_error
@@ -18,6 +18,7 @@ from waypost.apis.cloudmap.gate import Gate
 from waypost.apis.cloudmap.reads import Reads
 from waypost.apis.cloudmap.shapes import TARGET_PREFIX, load_input_checks
 from waypost.apis.cloudmap.writes import Writes
+from waypost.apis.direct_http import Answer, Headers
 from waypost.cloudmap import CAUSE_HEADER
 from waypost.health.care import Care
 from waypost.promise import PromiseLog
@@ -28,9 +29,16 @@ __all__ = ["CloudMapEndpoint"]
 CONTENT_TYPE: Final = (b"content-type", b"application/x-amz-json-1.1")
 CAUSE: Final = CAUSE_HEADER.lower().encode()
 
-Operation = Callable[[Caller, dict[str, Any]], Awaitable[dict[str, Any]]]
+Output = dict[str, Any]
+Operation = Callable[[Caller, dict[str, Any]], Output | Awaitable[Output]]
 
 log = structlog.get_logger()
+
+
+class _Call(NamedTuple):
+    name: str
+    caller: Caller
+    input: dict[str, Any]
 
 
 class CloudMapEndpoint:
@@ -53,45 +61,73 @@ class CloudMapEndpoint:
         self._operations = _operations(Reads(registry, promise_log, chance), Writes(registry, care, relax=relax))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Whatever goes wrong is answered as an error of the protocol."""
+        """Answer one request as an ASGI application."""
+        headers: Headers = scope["headers"]
+        try:
+            raw = await read_body(scope, receive)
+        except Exception as error:
+            answer = self._refused(next(self._request_id), error)
+            if answer.status == 413:
+                answer.headers.append((b"connection", b"close"))
+        else:
+            begun = self.answer(headers, raw, scope.get(KEY))
+            answer = begun if isinstance(begun, Answer) else await begun
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    def answer(self, headers: Headers, raw: bytes, key: AccessKey | None) -> Answer | Awaitable[Answer]:
+        """Answer ``POST /``: at once what is in memory. Whatever goes wrong is answered as an error of the protocol.
+
+        :param key: what the request was signed with, where keys are configured.
+        """
         request_id = next(self._request_id)
         try:
-            headers = dict(scope["headers"])
-            body = msgspec.json.encode(await self._answer(headers, scope, receive))
-            status, retry_after_s = 200, None
+            call = self._call(dict(headers), raw, key)
+            output = self._operations[call.name](call.caller, call.input)
+            if isinstance(output, dict):
+                return self._done(request_id, call, output)
         except Exception as error:
-            if (refusal := wire_error(error)).status == 500:
-                log.exception("cloudmap.failed", request_id=request_id)
-            status, retry_after_s, body = refusal.status, refusal.retry_after_s, refusal.body
-        answer_headers = [
-            CONTENT_TYPE,
-            (b"content-length", b"%d" % len(body)),
-            (b"x-amzn-requestid", request_id.encode()),
-        ]
-        if retry_after_s is not None:
-            answer_headers.append((b"retry-after", str(retry_after_s).encode()))
-        if status == 413:
-            answer_headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": status, "headers": answer_headers})
-        await send({"type": "http.response.body", "body": body})
+            return self._refused(request_id, error)
+        return self._later(request_id, call, output)
 
-    async def _answer(self, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive) -> dict[str, Any]:
+    async def _later(self, request_id: str, call: _Call, output: Awaitable[Output]) -> Answer:
+        try:
+            return self._done(request_id, call, await output)
+        except Exception as error:
+            return self._refused(request_id, error)
+
+    def _call(self, headers: Mapping[bytes, bytes], raw: bytes, key: AccessKey | None) -> _Call:
         name = _operation_name(headers)
-        operation, check = self._operations.get(name), self._checks.get(name)
-        raw = await read_body(scope, receive)
-        if operation is None or check is None:
+        if name not in self._operations:
             known = "is not served yet" if name in self._checks else "is not one of Cloud Map's"
             raise WireError("UnknownOperationException", f"The operation '{name}' {known}.")
-        input_ = check(decode_json(raw))
+        input_ = self._checks[name](decode_json(raw))
         caller = identify_caller(
             call=name,
             authorization=headers.get(b"authorization", b"").decode("latin-1"),
             why=headers.get(CAUSE, b"").decode("latin-1"),
             account=self._account,
-            verified=scope.get(KEY),
+            verified=key,
         )
         self._gate.check(caller, name, input_)
-        return self._gate.shown(caller, name, await operation(caller, input_))
+        return _Call(name, caller, input_)
+
+    def _done(self, request_id: str, call: _Call, output: Output) -> Answer:
+        return _answer(200, request_id, msgspec.json.encode(self._gate.shown(call.caller, call.name, output)))
+
+    def _refused(self, request_id: str, error: Exception) -> Answer:
+        refusal = wire_error(error)
+        if refusal.status == 500:
+            log.error("cloudmap.failed", request_id=request_id, exc_info=error)
+        answer = _answer(refusal.status, request_id, refusal.body)
+        if refusal.retry_after_s is not None:
+            answer.headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
+        return answer
+
+
+def _answer(status: int, request_id: str, body: bytes) -> Answer:
+    length = (b"content-length", b"%d" % len(body))
+    return Answer(status, [CONTENT_TYPE, length, (b"x-amzn-requestid", request_id.encode())], body)
 
 
 def _request_ids() -> Iterator[str]:

@@ -42,7 +42,10 @@ DISCOVERED: Final = 100  # instances that DiscoverInstances answers with, where 
 
 
 class Reads:
-    """One method an operation. Each raises a CatalogError when what is asked for is not there."""
+    """One method an operation, to be awaited where the database is asked.
+
+    Each raises a CatalogError when what is asked for is not there.
+    """
 
     def __init__(self, registry: Registry, promise_log: PromiseLog, chance: random.Random) -> None:
         self._registry, self._promise_log, self._chance = registry, promise_log, chance
@@ -65,21 +68,21 @@ class Reads:
         shown, more = asked.cut(kept, lambda each: (each.revision,))
         return {"Operations": [operation_summary(each) for each in shown], **more}
 
-    async def get_namespace(self, caller: Caller, input_: Input) -> Output:
+    def get_namespace(self, caller: Caller, input_: Input) -> Output:
         catalog = self._registry.catalog
         return {"Namespace": namespace_view(catalog, self._namespace(caller, input_["Id"]))}
 
-    async def list_namespaces(self, caller: Caller, input_: Input) -> Output:
+    def list_namespaces(self, caller: Caller, input_: Input) -> Output:
         matches = namespace_test(input_)
         catalog = self._registry.catalog
         rows = (each for each in catalog.namespaces() if caller.owns(each) and matches(each))
         found, more = Page.read("ListNamespaces", input_, int, str).of(rows, _creation)
         return {"Namespaces": [namespace_summary(catalog, each) for each in found], **more}
 
-    async def get_service(self, caller: Caller, input_: Input) -> Output:
+    def get_service(self, caller: Caller, input_: Input) -> Output:
         return {"Service": service_view(self._registry.catalog, self._entry(caller, input_["Id"]).service)}
 
-    async def list_services(self, caller: Caller, input_: Input) -> Output:
+    def list_services(self, caller: Caller, input_: Input) -> Output:
         matches, asked = service_test(caller, input_), namespaces_asked_for(caller, input_)
         catalog = self._registry.catalog
         within = catalog.namespace_of if asked is None else asked
@@ -88,14 +91,14 @@ class Reads:
         found, more = Page.read("ListServices", input_, int, str).of(rows, _creation)
         return {"Services": [service_summary(catalog, each) for each in found], **more}
 
-    async def get_service_attributes(self, caller: Caller, input_: Input) -> Output:
+    def get_service_attributes(self, caller: Caller, input_: Input) -> Output:
         return {"ServiceAttributes": service_attributes_view(self._entry(caller, input_["ServiceId"]).service)}
 
-    async def list_tags_for_resource(self, caller: Caller, input_: Input) -> Output:
+    def list_tags_for_resource(self, caller: Caller, input_: Input) -> Output:
         arn, catalog = input_["ResourceARN"], self._registry.catalog
         return {"Tags": tags_view(find_tagged(catalog, arn, account=caller.account, region=caller.region))}
 
-    async def get_instance(self, caller: Caller, input_: Input) -> Output:
+    def get_instance(self, caller: Caller, input_: Input) -> Output:
         service = self._entry(caller, input_["ServiceId"]).service
         instance = find_instance(self._registry.catalog, service.id, input_["InstanceId"])
         shown = instance_view(service.account, instance)
@@ -103,13 +106,13 @@ class Reads:
             shown["CreatorRequestId"] = instance.creator_request_id
         return {"Instance": shown, "ResourceOwner": service.account}
 
-    async def list_instances(self, caller: Caller, input_: Input) -> Output:
+    def list_instances(self, caller: Caller, input_: Input) -> Output:
         entry = self._entry(caller, input_["ServiceId"])
         found, more = Page.read("ListInstances", input_, str).of(entry.instances.values(), _instance_key)
         account = entry.service.account
         return {"Instances": [instance_view(account, each) for each in found], "ResourceOwner": account, **more}
 
-    async def get_instances_health_status(self, caller: Caller, input_: Input) -> Output:
+    def get_instances_health_status(self, caller: Caller, input_: Input) -> Output:
         entry = self._entry(caller, input_["ServiceId"])
         rows: Iterable[Instance] = entry.instances.values()
         if "Instances" in input_:
@@ -118,7 +121,7 @@ class Reads:
         found, more = Page.read("GetInstancesHealthStatus", input_, str).of(rows, _instance_key)
         return {"Status": {each.id: status_of(entry.service, each) for each in found}, **more}
 
-    async def discover_instances(self, caller: Caller, input_: Input) -> Output:
+    def discover_instances(self, caller: Caller, input_: Input) -> Output:
         entry = self._discovered(caller, input_)
         found = discovered(entry, input_["NamespaceName"])
         chosen = drawn(found.meant(input_), input_.get("MaxResults", DISCOVERED), self._chance)
@@ -126,7 +129,7 @@ class Reads:
             self._note(input_, entry.service, chosen)
         return {"Instances": found.encoded(chosen), "InstancesRevision": entry.instances_revision}
 
-    async def discover_instances_revision(self, caller: Caller, input_: Input) -> Output:
+    def discover_instances_revision(self, caller: Caller, input_: Input) -> Output:
         return {"InstancesRevision": self._discovered(caller, input_).instances_revision}
 
     def _namespace(self, caller: Caller, id_or_arn: str) -> Namespace:
