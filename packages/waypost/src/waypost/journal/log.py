@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, insert, select, text
+from sqlalchemy.schema import CreateIndex
 
 from waypost.catalog.changes import (
     Cause,
@@ -30,6 +31,7 @@ from waypost.catalog.index import Catalog, View
 from waypost.journal import tables
 from waypost.journal.doorbell import CHANNEL, Doorbell, InstanceKey, listening, tell_renewed
 from waypost.journal.engines import AWAY, BUSY_S, Engines, make_engines, words
+from waypost.journal.history import find_history, find_last
 from waypost.journal.names import names_statement
 from waypost.journal.operations import KeptOperation, OperationFilter, operation_values
 from waypost.journal.retention import Retention, trim
@@ -233,29 +235,19 @@ class Journal:
         self, service_ids: Sequence[str], instance_id: str | None = None, *, before: int | None = None, limit: int = 100
     ) -> list[Recorded]:
         """Return the history of several services as one; as :meth:`history` does."""
-        columns = tables.journal.c
-        wanted = select(tables.journal).where(columns.service_id.in_(service_ids))
-        if instance_id is not None:
-            wanted = wanted.where(columns.instance_id == instance_id)
-        if before is not None:
-            wanted = wanted.where(columns.revision < before)
         try:
             async with self._reader.connect() as connection:
-                rows = await connection.execute(wanted.order_by(columns.revision.desc()).limit(limit))
+                rows = await connection.run_sync(find_history, service_ids, instance_id, before=before, limit=limit)
                 return [_recorded(row) for row in rows]
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 
     async def last_of(self, service_id: str, instance_ids: Sequence[str]) -> dict[str, Recorded]:
         """Return the newest change of each of these instances of a service that is kept. Raises JournalUnavailable."""
-        columns = tables.journal.c
-        newest = select(func.max(columns.revision)).where(
-            columns.service_id == service_id, columns.instance_id.in_(instance_ids)
-        )
-        wanted = select(tables.journal).where(columns.revision.in_(newest.group_by(columns.instance_id)))
         try:
             async with self._reader.connect() as connection:
-                return {row.instance_id: _recorded(row) for row in await connection.execute(wanted)}
+                rows = await connection.run_sync(find_last, service_id, instance_ids)
+                return {row.instance_id: _recorded(row) for row in rows}
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 
@@ -355,6 +347,10 @@ def _create_tables(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":  # two servers may start at once
         connection.execute(text("SELECT pg_advisory_xact_lock(8500)"))
     tables.metadata.create_all(connection)
+    for former in ("waypost_journal_instance", "waypost_journal_service"):
+        connection.execute(text(f"DROP INDEX IF EXISTS {former}"))
+    for index in tables.journal.indexes:  # a table that was there has those that it was made with
+        connection.execute(CreateIndex(index, if_not_exists=True))
     version = connection.execute(select(tables.counter.c.schema_version)).scalar_one_or_none()
     if version is None:
         first = {"id": 1, "revision": 0, "schema_version": tables.SCHEMA_VERSION}

@@ -7,10 +7,12 @@ remembers the highest one seen would miss changes.
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, literal_column
 
 __all__ = [
+    "BLOCK_BITS",
     "SCHEMA_VERSION",
+    "block",
     "counter",
     "instances",
     "journal",
@@ -22,6 +24,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 1
+BLOCK_BITS: Final = 10  # 1,024 revisions are a block, by which changes are found; see waypost.journal.history
 
 metadata: Final = MetaData()
 
@@ -32,6 +35,8 @@ counter: Final = Table(
     Column("revision", BigInteger, nullable=False),
     Column("schema_version", Integer, nullable=False),
 )
+
+block: Final = literal_column(f"(revision >> {BLOCK_BITS})", BigInteger)
 
 journal: Final = Table(
     "waypost_journal",
@@ -51,8 +56,7 @@ journal: Final = Table(
     Column("operation_service_id", String(64)),
     Column("operation", LargeBinary),  # waypost.catalog.changes.Operation, JSON
     Index("waypost_journal_operation", "operation_id", unique=True),
-    Index("waypost_journal_instance", "service_id", "instance_id", "revision"),
-    Index("waypost_journal_service", "service_id", "revision"),
+    Index("waypost_journal_subject", "service_id", block, "instance_id"),
 )
 
 names: Final = Table(  # what services were called, also when they are gone: history is asked for by name
