@@ -192,11 +192,12 @@ class Catalog:
         self.entry_of[service.id] = ServiceEntry(service=service, instances_revision=instances_revision)
         self.service_ids[namespace.id][folded_name(namespace.type, service.name)] = service.id
 
-    def add_instance(self, instance: Instance) -> None:
+    def add_instance(self, instance: Instance) -> ServiceEntry:
         entry = self.entry_of[instance.service_id]
         if instance.id not in entry.instances:
             self.instances_of[entry.service.namespace_id] += 1
         entry.put(instance)
+        return entry
 
     def apply(self, revision: int, change: Change) -> None:
         """Take a change in. Revisions come one after the other; a gap is a defect of the caller.
@@ -206,9 +207,8 @@ class Catalog:
         if revision != self.revision + 1:
             raise ValueError(f"revision {revision} does not follow {self.revision}")
         match change:  # the kinds of which there are most come first
-            case InstanceRegistered(instance):
-                self.add_instance(instance)
-                self.entry_of[instance.service_id].instances_revision = revision
+            case InstanceRegistered():
+                self.add_instance(change.instance).instances_revision = revision
             case InstanceDeregistered(service_id, instance_id):
                 entry = self.entry_of[service_id]
                 entry.remove(instance_id)
@@ -325,7 +325,8 @@ class Draft:
     def apply(self, change: Change) -> int:
         """Take a change in and return the revision that it will have if the batch is committed."""
         match change:  # the kinds of which there are most come first
-            case InstanceRegistered(instance):
+            case InstanceRegistered():
+                instance = change.instance
                 self._put_instance(instance.service_id, instance.id, instance)
             case InstanceDeregistered(service_id, instance_id):
                 self._put_instance(service_id, instance_id, None)

@@ -86,7 +86,7 @@ class Health(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-class DnsRecord(msgspec.Struct, frozen=True, kw_only=True):
+class DnsRecord(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """One record type of a service."""
 
     type: RecordType

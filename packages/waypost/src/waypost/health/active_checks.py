@@ -78,7 +78,8 @@ class ActiveChecks:
     def follow(self, change: Change, catalog: Catalog) -> None:
         """Take in what was committed, with the catalog after it."""
         match change:
-            case InstanceRegistered(instance):
+            case InstanceRegistered():
+                instance = change.instance
                 self._forget((instance.service_id, instance.id))
                 service = catalog.get_service(instance.service_id)
                 if service is not None and service.health_check is not None:

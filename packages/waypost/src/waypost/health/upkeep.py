@@ -89,14 +89,15 @@ class Upkeep:
             checked = entry.service.health_check is not None
             for instance in entry.instances.values():
                 if checked or instance.drain is not None or instance.lease_s is not None:
-                    self._begin(instance, now=now, now_ms=now_ms)
+                    self._begin((instance.service_id, instance.id), instance, now=now, now_ms=now_ms)
 
     def follow(self, change: Change, *, now: float, now_ms: int) -> None:
         """Take in what was committed, with the catalog after it."""
         match change:
-            case InstanceRegistered(instance):
-                self._end((instance.service_id, instance.id))
-                self._begin(instance, now=now, now_ms=now_ms)
+            case InstanceRegistered():
+                key = (change.instance.service_id, change.instance.id)
+                self._end(key)
+                self._begin(key, change.instance, now=now, now_ms=now_ms)
             case InstanceDeregistered(service_id, instance_id):
                 self._end((service_id, instance_id))
             case InstanceChanged(service_id, instance_id):
@@ -207,9 +208,8 @@ class Upkeep:
                 OwnCause.DRAIN_OVER.cause("the time that it was drained for is over"),
             )
 
-    def _begin(self, instance: Instance, *, now: float, now_ms: int) -> None:
+    def _begin(self, key: Key, instance: Instance, *, now: float, now_ms: int) -> None:
         """Follow an instance of whose key nothing is known: most have no lease, no drain, and are well."""
-        key = (instance.service_id, instance.id)
         lease_s = instance.lease_s
         if lease_s is not None:
             lease = Lease(generation=instance.generation, lease_s=lease_s, until=now + lease_s)

@@ -44,6 +44,7 @@ UNSEEN: Final = 50_000  # changes of others that are taken in at once; whoever i
 
 _INSERT_JOURNAL: Final = insert_into(tables.journal)
 _LOCK_COUNTER: Final = select(tables.counter.c.revision).with_for_update()
+_READ_COUNTER: Final = f"SELECT revision FROM {tables.counter.name}"  # noqa: S608 (a name of our own)
 _MOVE_COUNTER: Final = f"UPDATE {tables.counter.name} SET revision = ?"  # noqa: S608 (a name of our own)
 
 _cause_encoder: Final = msgspec.json.Encoder()
@@ -312,8 +313,8 @@ def _journal_row(recorded: Recorded) -> tuple[object, ...]:
     service_id: str | None = None
     instance_id: str | None = None
     match change:
-        case InstanceRegistered(instance):
-            service_id, instance_id = instance.service_id, instance.id
+        case InstanceRegistered():
+            service_id, instance_id = change.instance.service_id, change.instance.id
         case InstanceDeregistered() | InstanceChanged():
             service_id, instance_id = change.service_id, change.instance_id
         case ServiceCreated(service) | ServiceUpdated(service):
@@ -325,8 +326,8 @@ def _journal_row(recorded: Recorded) -> tuple[object, ...]:
     return (
         recorded.revision,
         recorded.at_ms,
-        change_to_bytes(change),
-        _cause_encoder.encode(recorded.cause),
+        bytearray(change_to_bytes(change)),
+        bytearray(_cause_encoder.encode(recorded.cause)),
         service_id,
         instance_id,
         *operation_values(recorded.operation, change),
@@ -363,7 +364,11 @@ def _create_tables(connection: Connection) -> None:
 
 
 def _write_late(connection: Connection, statements: Sequence[Statement], *, seen: int) -> None:
-    if connection.execute(_LOCK_COUNTER).scalar_one() != seen:
+    cursor = connection.connection.cursor()
+    cursor.execute(_READ_COUNTER)
+    (revision,) = cursor.fetchone() or (None,)
+    cursor.close()
+    if revision != seen:
         raise Overtaken
     _write(connection, statements)
 

@@ -80,5 +80,5 @@ def operation_values(operation: Operation | None, change: Change) -> tuple[objec
         "FAIL" if isinstance(change, OperationFailed) else "SUCCESS",
         operation.namespace_id,
         operation.targets.get("SERVICE"),
-        _encoder.encode(operation),
+        bytearray(_encoder.encode(operation)),
     )

@@ -66,7 +66,8 @@ def state_statements(recorded: Iterable[Recorded], *, before: View, after: View)
     moved: dict[str, int] = {}
     for each in recorded:
         match each.change:  # the kind of which there are most comes first
-            case InstanceRegistered(instance):
+            case InstanceRegistered():
+                instance = each.change.instance
                 instance_keys[instance.service_id, instance.id] = None
                 moved[instance.service_id] = each.revision
             case NamespaceCreated(namespace) | NamespaceUpdated(namespace):
@@ -114,7 +115,7 @@ def _instance_row(instance: Instance) -> tuple[object, ...]:
     return (
         instance.service_id,
         instance.id,
-        instance.attributes,
+        bytearray(instance.attributes),
         instance.health._value_,  # what ``value`` returns, after a search that takes as long as all the rest
         int(instance.proven),
         instance.generation,

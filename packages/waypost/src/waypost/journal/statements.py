@@ -2,7 +2,8 @@
 
 SQLAlchemy's own statements handle each value of each row on its way, which takes longer than SQLite does for the row.
 And SQLite's driver lets go of the interpreter for each execution, and waits until it has it back, beside a busy event
-loop. So many rows are one execution there.
+loop. So many rows are one execution there. Octets are best given as a ``bytearray``: of ``bytes`` the driver asks each
+time whether somebody wants them adapted, which takes longer than to bind them.
 """
 
 import re

@@ -69,63 +69,74 @@ class ThreadWriter:
     """Writes by a synchronous driver, in one thread."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self._held = engine, _HeldConnection(engine)
         self._turn = asyncio.Lock()  # a second transaction would wait in the thread in which the first must end
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
         async with self._turn:
-            transaction = _ThreadTransaction(self._engine, self._thread)
+            transaction = _ThreadTransaction(self._held, self._thread)
             try:
                 yield transaction
                 if not transaction.ended:
                     await transaction.commit()
             except BaseException:
                 # Not waited for: where the disk hangs, so would this. What comes next in the thread comes after it.
-                self._thread.submit(transaction.roll_back)
+                self._thread.submit(self._held.roll_back)
                 raise
 
     async def dispose(self) -> None:
+        self._thread.submit(self._held.roll_back)
         self._thread.submit(self._engine.dispose)
         await asyncio.to_thread(self._thread.shutdown)
 
 
-class _ThreadTransaction:
-    """Begins with its first work. Everything but ``run``, ``end`` and ``commit`` happens in the thread."""
+class _HeldConnection:
+    """The connection, which the thread alone uses. It stays from one transaction to the next, until one fails."""
 
-    def __init__(self, engine: Engine, thread: ThreadPoolExecutor) -> None:
-        self.ended = False  # by its last work
-        self._engine, self._thread = engine, thread
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._connection: Connection | None = None
 
-    async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._run, lambda connection: work(connection, *args, **kwargs))
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Do work, the first of a transaction or more of it."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        if not self._connection.in_transaction():
+            self._connection.begin()
+        return work(self._connection)
 
-    async def end(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
-        def run_and_commit() -> None:
-            self._run(lambda connection: work(connection, *args, **kwargs))
-            self._commit()
-
-        await asyncio.get_running_loop().run_in_executor(self._thread, run_and_commit)
-        self.ended = True
-
-    async def commit(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._commit)
+    def commit(self) -> None:
+        if self._connection is not None:
+            self._connection.commit()
 
     def roll_back(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()  # which rolls back
 
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-            self._connection.begin()
-        return work(self._connection)
 
-    def _commit(self) -> None:
-        if self._connection is not None:
-            self._connection.commit()
-            self.roll_back()
+class _ThreadTransaction:
+    """Begins with its first work."""
+
+    def __init__(self, held: _HeldConnection, thread: ThreadPoolExecutor) -> None:
+        self.ended = False  # by its last work
+        self._held, self._thread = held, thread
+
+    async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._in_thread(lambda: self._held.run(lambda connection: work(connection, *args, **kwargs)))
+
+    async def end(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
+        def run_and_commit() -> None:
+            self._held.run(lambda connection: work(connection, *args, **kwargs))
+            self._held.commit()
+
+        await self._in_thread(run_and_commit)
+        self.ended = True
+
+    async def commit(self) -> None:
+        await self._in_thread(self._held.commit)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
