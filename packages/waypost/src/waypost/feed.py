@@ -14,6 +14,7 @@ from waypost.catalog.changes import Change
 from waypost.catalog.model import Instance, Namespace, Service
 
 __all__ = [
+    "LENGTH_OCTETS",
     "Alive",
     "Applied",
     "Batch",
@@ -25,7 +26,7 @@ __all__ = [
     "read_frame",
 ]
 
-LENGTH_OCTETS: Final = 4
+LENGTH_OCTETS: Final = 4  # at the beginning of a frame: how many follow
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", kw_only=True):

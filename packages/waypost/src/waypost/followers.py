@@ -4,20 +4,23 @@ A write is answered when the nameserver has confirmed its revision. One that sta
 ``CONFIRM_S``; after ``SILENT_S`` without a word its connection is cut, so that it comes back for a fresh snapshot.
 When the registry has just started, or a nameserver has just left, one may be on its way back and meanwhile answer from
 what it had: for ``RETURN_S`` a write waits for it as for one that is connected. After that there is none.
+
+Every write passes through here. So what is heard is taken in where it is read, and who waits is called back: no task
+wakes another one.
 """
 
 import asyncio
-import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, cast
 
 import msgspec
 import structlog
 
 from waypost.catalog.changes import Recorded
 from waypost.catalog.index import Catalog
-from waypost.feed import Alive, Batch, Snapshot, decode_applied, encode_frame, read_frame
+from waypost.feed import LENGTH_OCTETS, Alive, Batch, Snapshot, decode_applied, encode_frame
 
 __all__ = ["FeedServer"]
 
@@ -27,21 +30,17 @@ SILENT_S: Final = 5.0  # seconds after which a silent nameserver is cut off
 SNAPSHOT_S: Final = 120.0  # seconds that one may be silent over the whole catalog
 ALIVE_S: Final = 1.0  # seconds between two signs of life
 UNSENT: Final = 64 << 20  # octets that may wait for a slow nameserver
+WORD: Final = 256  # octets that a nameserver may say at a time
 
 ALIVE: Final = encode_frame(Alive())
 
 log = structlog.get_logger()
 
 
-class _Follower:
-    """One connected nameserver."""
-
-    def __init__(self, writer: asyncio.StreamWriter, sent: int) -> None:
-        self.writer = writer
-        self.sent = sent  # last revision sent
-        self.applied = -1  # last revision confirmed; -1 before the snapshot is
-        self.heard_at = asyncio.get_running_loop().time()
-        self.moved = asyncio.Event()
+class _Waiting(NamedTuple):
+    revision: int
+    until: float  # the event loop's clock
+    call: Callable[[], None]
 
 
 class FeedServer:
@@ -50,9 +49,11 @@ class FeedServer:
     def __init__(self, catalog: Callable[[], Catalog]) -> None:
         self.unconfirmed = 0  # writes that were answered without the nameserver's word
         self._catalog = catalog
+        self._loop = asyncio.get_running_loop()
         self._followers: set[_Follower] = set()
-        self._joined = asyncio.Event()  # set while at least one follower is connected
-        self._expected_until = asyncio.get_running_loop().time() + RETURN_S
+        self._expected_until = self._loop.time() + RETURN_S
+        self._waiting: deque[_Waiting] = deque()  # by revision, as they came
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def confirmed(self) -> int | None:
@@ -62,7 +63,7 @@ class FeedServer:
     async def listen(self, path: Path) -> asyncio.Server:
         """Listen on a Unix socket that only this user may open; a stale one is replaced."""
         path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._serve, path)
+        server = await self._loop.create_unix_server(lambda: _Follower(self), path)
         path.chmod(0o600)
         return server
 
@@ -70,77 +71,114 @@ class FeedServer:
         """Send committed changes to every follower."""
         batch = Batch(first_revision=changes[0].revision, changes=[each.change for each in changes])
         frame = encode_frame(batch)
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         for follower in tuple(self._followers):
             behind = follower.sent - follower.applied
             patience_s = SILENT_S if follower.applied >= 0 else SNAPSHOT_S
             silent = behind > 0 and now - follower.heard_at > patience_s
-            if silent or follower.writer.transport.get_write_buffer_size() > UNSENT:
+            if silent or follower.transport.get_write_buffer_size() > UNSENT:
                 log.warning("feed.follower_cut_off", behind=behind)
-                self._drop(follower)
+                self.leave(follower)
                 continue
             if behind <= 0:
                 follower.heard_at = now  # it had nothing to say until now
             follower.sent = changes[-1].revision
-            follower.writer.write(frame)
+            follower.transport.write(frame)
 
     def restarted(self) -> None:
         """Cut every follower off: it comes back for a fresh snapshot."""
         for follower in tuple(self._followers):
-            self._drop(follower)
+            self.leave(follower)
 
-    async def caught_up(self, revision: int) -> None:
-        """Return when every follower has confirmed a revision, or after CONFIRM_S."""
-        expected = self._followers or asyncio.get_running_loop().time() < self._expected_until
-        if not expected:
+    def when_caught_up(self, revision: int, call: Callable[[], None]) -> None:
+        """Have ``call`` called when every follower has confirmed a revision, or after CONFIRM_S; at once if none is."""
+        now, confirmed = self._loop.time(), self.confirmed
+        if now >= self._expected_until if confirmed is None else confirmed >= revision:
+            call()
             return
-        try:
-            async with asyncio.timeout(CONFIRM_S):
-                await self._joined.wait()
-                for follower in tuple(self._followers):
-                    while follower in self._followers and follower.applied < revision:
-                        follower.moved.clear()
-                        await follower.moved.wait()
-        except TimeoutError:
-            self.unconfirmed += 1
-            log.warning("feed.unconfirmed", revision=revision)
+        self._waiting.append(_Waiting(revision, now + CONFIRM_S, call))
+        if self._timer is None:
+            self._timer = self._loop.call_at(now + CONFIRM_S, self._give_up)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def join(self, follower: "_Follower") -> None:
+        """Send the whole catalog to a nameserver that has connected."""
         catalog = self._catalog()
-        follower = _Follower(writer, catalog.revision)
-        writer.write(encode_frame(_snapshot(catalog)))
+        follower.sent = catalog.revision
+        follower.transport.write(encode_frame(_snapshot(catalog)))
         self._followers.add(follower)
-        self._joined.set()
         log.info("feed.connected", revision=catalog.revision)
-        beating = asyncio.create_task(_beat(writer), name="feed.beat")
-        try:
-            while True:
-                follower.applied = decode_applied(await read_frame(reader)).revision
-                follower.heard_at = asyncio.get_running_loop().time()
-                follower.moved.set()
-        except (asyncio.IncompleteReadError, ConnectionError, msgspec.MsgspecError):
+
+    def leave(self, follower: "_Follower") -> None:
+        """Forget a nameserver, and end its connection if that has not ended yet."""
+        if follower in self._followers:
+            self._followers.remove(follower)
+            self._expected_until = self._loop.time() + RETURN_S
             log.info("feed.disconnected", revision=follower.applied)
-        finally:
-            beating.cancel()
-            self._drop(follower)
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
+        follower.transport.close()
+        self.look()
 
-    def _drop(self, follower: _Follower) -> None:
-        self._followers.discard(follower)
-        self._expected_until = asyncio.get_running_loop().time() + RETURN_S
-        if not self._followers:
-            self._joined.clear()
-        follower.moved.set()
-        follower.writer.close()
+    def look(self) -> None:
+        """Call back whoever waited for what is confirmed by now, or for a nameserver that has left."""
+        confirmed = self.confirmed
+        while self._waiting and (confirmed is None or self._waiting[0].revision <= confirmed):
+            self._waiting.popleft().call()
+
+    def _give_up(self) -> None:
+        """Call back whoever has waited for long enough, and come again for the next."""
+        now = self._loop.time()
+        while self._waiting and self._waiting[0].until <= now:
+            late = self._waiting.popleft()
+            self.unconfirmed += 1
+            log.warning("feed.unconfirmed", revision=late.revision)
+            late.call()
+        self._timer = self._loop.call_at(self._waiting[0].until, self._give_up) if self._waiting else None
 
 
-async def _beat(writer: asyncio.StreamWriter) -> None:
-    """Give a sign of life, so that a nameserver can tell a registry that hangs from one with nothing to say."""
-    while True:
-        await asyncio.sleep(ALIVE_S)
-        if not writer.transport.get_write_buffer_size():  # else it has enough to read
-            writer.write(ALIVE)
+class _Follower(asyncio.Protocol):
+    """One connected nameserver."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: FeedServer) -> None:
+        self.sent = -1  # last revision sent
+        self.applied = -1  # last revision confirmed; -1 before the snapshot is
+        self._server, self._loop = server, asyncio.get_running_loop()
+        self.heard_at = self._loop.time()
+        self._unread = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._server.join(self)
+        self._beating = self._loop.call_later(ALIVE_S, self._beat)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self._loop.time()
+        unread = self._unread + data
+        while len(unread) >= LENGTH_OCTETS:
+            end = LENGTH_OCTETS + int.from_bytes(unread[:LENGTH_OCTETS], "big")
+            if end > WORD:
+                self._server.leave(self)
+                return
+            if len(unread) < end:
+                break
+            try:
+                self.applied = decode_applied(unread[LENGTH_OCTETS:end]).revision
+            except msgspec.MsgspecError:
+                self._server.leave(self)
+                return
+            unread = unread[end:]
+        self._unread = unread
+        self._server.look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._beating.cancel()
+        self._server.leave(self)
+
+    def _beat(self) -> None:
+        """Give a sign of life, so that a nameserver can tell a registry that hangs from one with nothing to say."""
+        if not self.transport.get_write_buffer_size():  # else it has enough to read
+            self.transport.write(ALIVE)
+        self._beating = self._loop.call_later(ALIVE_S, self._beat)
 
 
 def _snapshot(catalog: Catalog) -> Snapshot:

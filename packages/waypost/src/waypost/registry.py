@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -72,8 +73,8 @@ class Listener(Protocol):
 class Followers(Listener, Protocol):
     """Whoever must follow the catalog before a write is answered: the nameserver."""
 
-    async def caught_up(self, revision: int) -> None:
-        """Return when this revision is answered from, or when waiting longer helps nobody."""
+    def when_caught_up(self, revision: int, call: Callable[[], None]) -> None:
+        """Call back when this revision is answered from, or when waiting longer helps nobody."""
 
 
 class OperationSubject(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,16 +218,15 @@ class Registry:
 
     async def run(self) -> None:
         """Carry commands out until cancelled."""
-        async with asyncio.TaskGroup() as following:
-            while True:
-                await self._filled.wait()
-                batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-                if not self._queue:
-                    self._filled.clear()
-                wanted = [waiting for waiting in batch if not waiting.withdrawn]
-                for waiting in wanted:
-                    waiting.taken = True
-                await self._carry_out(wanted, following)
+        while True:
+            await self._filled.wait()
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            if not self._queue:
+                self._filled.clear()
+            wanted = [waiting for waiting in batch if not waiting.withdrawn]
+            for waiting in wanted:
+                waiting.taken = True
+            await self._carry_out(wanted)
 
     @property
     def age_s(self) -> float:
@@ -286,7 +286,7 @@ class Registry:
         for each in self._told:
             each.restarted()
 
-    async def _carry_out(self, batch: Sequence[_Waiting], following: asyncio.TaskGroup) -> None:
+    async def _carry_out(self, batch: Sequence[_Waiting]) -> None:
         try:
             outcomes = await self._write(batch)
             self.journal_away = False
@@ -297,7 +297,7 @@ class Registry:
                 log.exception("registry.batch_failed", commands=len(batch))
             outcomes = [(waiting, error) for waiting in batch]
         # The next batch need not wait until the nameserver has followed this one.
-        following.create_task(self._answer(outcomes, self.catalog.revision), name="answer")
+        self._followers.when_caught_up(self.catalog.revision, partial(_answer, outcomes))
 
     async def _write(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
         """Decide a batch, commit it and take it in; return what to tell each caller."""
@@ -386,15 +386,15 @@ class Registry:
         recorded += changes
         return answers
 
-    async def _answer(self, outcomes: Sequence[_Outcome], revision: int) -> None:
-        await self._followers.caught_up(revision)
-        for waiting, outcome in outcomes:
-            if waiting.answered.done():
-                continue  # its caller has gone
-            if isinstance(outcome, Exception):
-                waiting.answered.set_exception(outcome)
-            else:
-                waiting.answered.set_result(outcome)
+
+def _answer(outcomes: Sequence[_Outcome]) -> None:
+    for waiting, outcome in outcomes:
+        if waiting.answered.done():
+            continue  # its caller has gone
+        if isinstance(outcome, Exception):
+            waiting.answered.set_exception(outcome)
+        else:
+            waiting.answered.set_result(outcome)
 
 
 def _jittered(seconds: float) -> float:

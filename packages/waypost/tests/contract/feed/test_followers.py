@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,7 @@ async def feed(tmp_path: Path) -> AsyncIterator[tuple[FeedServer, Catalog, Path]
     listening = await server.listen(tmp_path / "feed.sock")
     yield server, catalog, tmp_path / "feed.sock"
     listening.close()
+    server.restarted()  # which ends the connections
 
 
 def grow(server: FeedServer, catalog: Catalog) -> Change:
@@ -57,6 +58,18 @@ def grow(server: FeedServer, catalog: Catalog) -> Change:
     cause = Cause(call="Test", by="-")
     server.publish([Recorded(revision=revision, at_ms=0, change=change, cause=cause)])
     return change
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0)
+
+
+async def caught_up(server: FeedServer, revision: int) -> None:
+    called = asyncio.Event()
+    server.when_caught_up(revision, called.set)
+    await called.wait()
 
 
 async def test_a_nameserver_gets_everything_and_then_each_commit(feed: tuple[FeedServer, Catalog, Path]) -> None:
@@ -78,7 +91,7 @@ async def test_a_write_waits_for_the_nameservers_word(feed: tuple[FeedServer, Ca
     await nameserver.read()
     nameserver.confirm(0)
     grow(server, catalog)
-    waiting = asyncio.create_task(server.caught_up(1))
+    waiting = asyncio.create_task(caught_up(server, 1))
     await nameserver.read()
     assert not waiting.done()
     nameserver.confirm(1)
@@ -87,13 +100,53 @@ async def test_a_write_waits_for_the_nameservers_word(feed: tuple[FeedServer, Ca
     await nameserver.close()
 
 
+async def test_each_write_waits_for_the_slowest_nameserver_and_for_its_own_revision_alone(
+    feed: tuple[FeedServer, Catalog, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "CONFIRM_S", 10)
+    server, catalog, path = feed
+    fast, slow = await Nameserver.connect(path), await Nameserver.connect(path)
+    called: list[int] = []
+    for nameserver in (fast, slow):
+        await nameserver.read()
+        nameserver.confirm(0)
+    for revision in (1, 2, 3):
+        grow(server, catalog)
+        server.when_caught_up(revision, lambda revision=revision: called.append(revision))  # type: ignore[misc]
+    word = encode_frame(Applied(revision=3))
+    fast.writer.write(word[:7])  # the rest comes later: a word in two pieces is one
+    slow.confirm(1)
+    slow.confirm(2)
+    await until(lambda: server.confirmed == 0)
+    assert called == []
+    fast.writer.write(word[7:])
+    await until(lambda: server.confirmed == 2)
+    assert called == [1, 2]
+    await slow.close()
+    await until(lambda: called == [1, 2, 3])  # nobody is behind any more
+    await fast.close()
+    assert server.unconfirmed == 0
+
+
+@pytest.mark.parametrize("said", [b"\x00\x00\x10\x00", b"\x00\x00\x00\x01\xc1", b"GET / HTTP/1.1\r\n\r\n"])
+async def test_who_speaks_another_language_is_cut_off(feed: tuple[FeedServer, Catalog, Path], said: bytes) -> None:
+    server, _, path = feed
+    stranger = await Nameserver.connect(path)
+    await stranger.read()
+    stranger.writer.write(said)
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await stranger.read()
+    assert server.confirmed is None
+    await stranger.close()
+
+
 async def test_with_no_nameserver_nobody_waits(
     feed: tuple[FeedServer, Catalog, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, catalog, _ = feed
     monkeypatch.setattr(server, "_expected_until", 0)
     grow(server, catalog)
-    await server.caught_up(1)
+    await caught_up(server, 1)
     assert server.unconfirmed == 0
 
 
@@ -103,7 +156,7 @@ async def test_a_write_waits_for_a_nameserver_that_is_on_its_way_back(
     monkeypatch.setattr(followers, "CONFIRM_S", 10)
     server, catalog, path = feed
     grow(server, catalog)
-    waiting = asyncio.create_task(server.caught_up(1))
+    waiting = asyncio.create_task(caught_up(server, 1))
     nameserver = await Nameserver.connect(path)
     await nameserver.read()
     assert not waiting.done()
@@ -121,7 +174,7 @@ async def test_a_silent_nameserver_delays_a_write_no_longer_than_its_bound(
     nameserver = await Nameserver.connect(path)
     await nameserver.read()
     grow(server, catalog)
-    await server.caught_up(1)
+    await caught_up(server, 1)
     assert server.unconfirmed == 1
     await nameserver.close()
 
@@ -136,7 +189,7 @@ async def test_a_nameserver_that_stays_silent_is_cut_off(
     grow(server, catalog)
     await nameserver.read()
     nameserver.confirm(1)
-    await server.caught_up(1)
+    await caught_up(server, 1)
     grow(server, catalog)
     monkeypatch.setattr(followers, "SILENT_S", -1)
     grow(server, catalog)
@@ -177,7 +230,7 @@ async def test_a_nameserver_that_leaves_holds_up_nobody(
     nameserver = await Nameserver.connect(path)
     await nameserver.read()
     grow(server, catalog)
-    waiting = asyncio.create_task(server.caught_up(1))
+    waiting = asyncio.create_task(caught_up(server, 1))
     await nameserver.close()
     await waiting
     assert server.unconfirmed == 0

@@ -64,7 +64,9 @@ async def test_processes_share_the_queries_and_one_that_dies_costs_none(workers:
         revision = history.catalog.revision
         cause = Cause(call="DeregisterInstance", by="-")
         feed.publish([Recorded(revision=revision, at_ms=1, change=history.changes[-1], cause=cause)])
-        await feed.caught_up(revision)
+        followed = asyncio.Event()
+        feed.when_caught_up(revision, followed.set)
+        await followed.wait()
         assert feed.unconfirmed == 0
         assert await all_answers(workers[0]) == [{"192.0.2.2"}] * QUERIES  # every process answers what was confirmed
 
@@ -85,3 +87,4 @@ async def test_processes_share_the_queries_and_one_that_dies_costs_none(workers:
         assert counted in metrics  # the successors count on
     finally:
         listening.close()
+        feed.restarted()  # which ends the connections

@@ -39,8 +39,8 @@ class Follower:
         self.restarts += 1
         self.told.set()
 
-    async def caught_up(self, revision: int) -> None:
-        pass
+    def when_caught_up(self, revision: int, call: Callable[[], None]) -> None:
+        call()
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):

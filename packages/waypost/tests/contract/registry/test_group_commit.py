@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -38,8 +38,9 @@ class Follower:
     def publish(self, changes: Sequence[Recorded]) -> None:
         self.published.extend(changes)
 
-    async def caught_up(self, revision: int) -> None:
+    def when_caught_up(self, revision: int, call: Callable[[], None]) -> None:
         assert not self.published or self.published[-1].revision >= revision
+        call()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
