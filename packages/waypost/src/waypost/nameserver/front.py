@@ -46,7 +46,8 @@ class Front:
         counters: Counters | None = None,
     ) -> None:
         self.counters = counters if counters is not None else Counters.open(None)
-        self._answerer, self._promises = answerer, promises
+        self._answerer = answerer
+        self._promises = promises if promises.on else None
         self._clients = clients if clients is not None else Clients()
         self._limiter = limiter
         self._rcodes = self.counters.rcodes
@@ -68,7 +69,7 @@ class Front:
             reply = self._answerer.reply(wire, transport, client)
             if reply.__class__ is bytes:  # cheaper than isinstance, on the way that every query goes
                 self._rcodes[reply[3] & RCODE] += 1
-                if self._promises.on:
+                if self._promises is not None:
                     _note(self._promises, reply)
         except Exception:
             log.exception("query.failed", query=wire.hex())
