@@ -33,7 +33,7 @@ from waypost.nameserver.sections import (
 from waypost.nameserver.zone import Zone
 from waypost.nameserver.zones import Found, NoData, NoName, Outcome, Outside, Zones
 
-__all__ = ["Aliased", "Answer", "Chain", "Negative", "Plain", "Positive", "Refusal", "compile_answer", "follow_alias"]
+__all__ = ["Absent", "Aliased", "Answer", "Chain", "Negative", "Plain", "Positive", "Refusal", "compile_answer", "follow_alias"]
 
 T = TypeVar("T")
 Part: TypeAlias = tuple[slice, slice, int]
@@ -191,8 +191,8 @@ class Chain:
         match outcome:
             case Found(records, zone) if records.rtype is not RdataType.CNAME:
                 found = follow_alias(self.zones, self.view, records, random)
-                if isinstance(found, int):
-                    ttl_s = min(found, zone.negative_ttl_s)
+                if isinstance(found, Absent):
+                    ttl_s = min(found.ttl_s, zone.negative_ttl_s)
                     return with_soa(links, zone, zone.name, ttl_s, Rcode.NOERROR, room)
                 return fit([*links, *_choices(owner, found, random)], room, onward=_onward(found))
             case NoData(zone, ttl_s):
@@ -216,33 +216,39 @@ class Aliased:
 
     def draw(self, room: int, random: Random) -> Sections:
         found = follow_alias(self.zones, self.view, self.records, random)
-        if isinstance(found, int):
-            ttl_s = min(found, self.zone.negative_ttl_s)
+        if isinstance(found, Absent):
+            ttl_s = min(found.ttl_s, self.zone.negative_ttl_s)
             return with_soa([], self.zone, self.zone.name, ttl_s, Rcode.NOERROR, room)
         return fit(_choices(ASKED_NAME, found, random), room, onward=_onward(found))
 
 
-def follow_alias(zones: Zones, view: View, records: RecordSet, random: Random) -> RecordSet | int:
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Nothing is behind an alias."""
+
+    ttl_s: int  # how long that may be remembered, at most
+
+
+def follow_alias(zones: Zones, view: View, records: RecordSet, random: Random) -> RecordSet | Absent:
     """Return what a set stands for: itself, unless an alias is drawn from it.
 
     The addresses of a name of ours take the alias's place, with their own TTL. A name that is not ours is answered with
-    a CNAME record, for whoever asks to follow. Where nothing is behind any alias: for how many seconds at most that may
-    be remembered.
+    a CNAME record, for whoever asks to follow. Where nothing is behind any alias, the shortest absence counts.
     """
     if not records.aliased:
         return records
-    absent_s = LONGEST_TTL_S
+    ttl_s = LONGEST_TTL_S
     for record in random.sample(records.records, len(records.records)):
         found = _behind(zones, view, record, records, random)
         if isinstance(found, RecordSet):
             return found  # else another of the set has its place
-        absent_s = min(absent_s, found)
-    return absent_s
+        ttl_s = min(ttl_s, found.ttl_s)
+    return Absent(ttl_s)
 
 
 def _behind(
     zones: Zones, view: View, record: Record | AliasRecord, records: RecordSet, random: Random
-) -> RecordSet | int:
+) -> RecordSet | Absent:
     for _ in range(LONGEST_CHAIN):
         if isinstance(record, Record):
             return RecordSet(rtype=records.rtype, ttl_s=records.ttl_s, records=(record,), drawn=1)
@@ -257,10 +263,10 @@ def _behind(
                 target = (Record(record.target),)
                 return RecordSet(rtype=RdataType.CNAME, ttl_s=EXTERNAL_ALIAS_TTL_S, records=target, drawn=1)
             case NoData(_, ttl_s):
-                return ttl_s
+                return Absent(ttl_s)
             case NoName(zone):
-                return zone.negative_ttl_s
-    return LONGEST_TTL_S  # it leads in a circle
+                return Absent(zone.negative_ttl_s)
+    return Absent(LONGEST_TTL_S)  # it leads in a circle
 
 
 def _choices(owner: bytes, found: RecordSet, random: Random) -> list[Choice]:

@@ -16,7 +16,7 @@ from typing import Final
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from waypost.nameserver.answers import Answer, Plain, Refusal, follow_alias
+from waypost.nameserver.answers import Absent, Answer, Plain, Refusal, follow_alias
 from waypost.nameserver.clients import Client, View
 from waypost.nameserver.edns import opt_reply
 from waypost.nameserver.messages import Transport, reply_head
@@ -141,7 +141,7 @@ def _without_aliases(zones: Zones, view: View, records: RecordSet) -> RecordSet 
     ttl_s = records.ttl_s
     for record in records.records:
         behind = follow_alias(zones, view, replace(records, records=(record,)), Random(0))  # noqa: S311 - nothing to guess
-        if isinstance(behind, int):
+        if isinstance(behind, Absent):
             continue
         if behind.rtype is RdataType.CNAME:
             if len(records.records) == 1:
