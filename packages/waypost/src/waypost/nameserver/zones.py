@@ -224,7 +224,8 @@ class Zones:
         """Return what ``lookup`` does, kept while it holds: for names that answers lead to, and ask for each time."""
         if rtype not in FOLLOWED_TYPES:
             return self.lookup(name, rtype, view)
-        outcome = self._followed[name].get((rtype, view)) if name in self._followed else None
+        kept = self._followed.get(name)
+        outcome = None if kept is None else kept.get((rtype, view))
         if outcome is None:
             outcome = self.lookup(name, rtype, view)
             if self.is_published(name, view):
