@@ -33,7 +33,18 @@ from waypost.nameserver.sections import (
 from waypost.nameserver.zone import Zone
 from waypost.nameserver.zones import Found, NoData, NoName, Outcome, Outside, Zones
 
-__all__ = ["Absent", "Aliased", "Answer", "Chain", "Negative", "Plain", "Positive", "Refusal", "compile_answer", "follow_alias"]
+__all__ = [
+    "Absent",
+    "Aliased",
+    "Answer",
+    "Chain",
+    "Negative",
+    "Plain",
+    "Positive",
+    "Refusal",
+    "compile_answer",
+    "follow_alias",
+]
 
 T = TypeVar("T")
 Part: TypeAlias = tuple[slice, slice, int]
