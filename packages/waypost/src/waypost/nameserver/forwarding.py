@@ -2,7 +2,8 @@
 
 So a container or a laptop can have this server as its only one. Nothing is kept: the resolvers have caches. An answer
 is believed from the address that was asked alone, with the id and the question it was asked with, on a port that the
-system chose for that one query (RFC 5452). Over UDP a long answer is truncated, and the asker comes by TCP.
+system chose for that one query (RFC 5452). A resolver that fails or refuses is passed over for the next (RFC 1034
+section 5.3.3). Over UDP a long answer is truncated, and the asker comes by TCP.
 """
 
 import asyncio
@@ -32,10 +33,12 @@ from waypost.nameserver.settings import Place
 __all__ = ["Forwarder"]
 
 PATIENCE_S: Final = 1.5  # seconds for one resolver to answer
-ROUNDS: Final = 2  # through all of them
+ROUNDS: Final = 2  # through all that have said nothing
+PASSED_OVER: Final = frozenset({Rcode.SERVFAIL, Rcode.NOTIMP, Rcode.REFUSED})  # as the C library's resolver does
 IN_FLIGHT: Final = 512  # questions that are asked at the same time; more fail
 LONGEST_ANSWER: Final = 65_535  # octets
 HEADER: Final = struct.Struct("!HHHHHH")
+RCODE: Final = 0xF  # in the fourth octet of a message
 PASSED_ON: Final = int(Flag.RD | Flag.CD | Flag.AD)
 
 log = structlog.get_logger()
@@ -68,14 +71,25 @@ class Forwarder:
         self._counters.add("forwarded")
         self._in_flight += 1
         try:
-            query = _query_for(onward)
-            for resolver in (*self._resolvers,) * ROUNDS:
-                answer = await _ask(resolver, query, transport)
-                if answer is not None:
-                    return _reply(onward, answer, transport)
+            answer = await self._answer_to(_query_for(onward), transport)
         finally:
             self._in_flight -= 1
-        return _failed(onward)
+        return _failed(onward) if answer is None else _reply(onward, answer, transport)
+
+    async def _answer_to(self, query: bytes, transport: Transport) -> bytes | None:
+        """Return the first answer that is one, or else the last refusal; None: no resolver says anything."""
+        refusal, silent = None, list(self._resolvers)
+        for _ in range(ROUNDS):
+            asked, silent = silent, []
+            for resolver in asked:
+                answer = await _ask(resolver, query, transport)
+                if answer is None:
+                    silent.append(resolver)
+                elif answer[3] & RCODE in PASSED_OVER:
+                    refusal = answer
+                else:
+                    return answer
+        return refusal
 
     async def _ask_and_send(self, onward: Onward, send: Callable[[bytes], None]) -> None:
         send(await self.answer(onward, Transport.UDP))

@@ -149,6 +149,70 @@ class TestSilentResolver:
         assert addresses(await waiting) == {"192.0.2.77"}
 
 
+class TestFailingResolvers:
+    """Two that the test answers for, and then one that knows."""
+
+    @pytest.fixture
+    def failing(self) -> Iterator[list[socket.socket]]:
+        with socket.socket(type=socket.SOCK_DGRAM) as first, socket.socket(type=socket.SOCK_DGRAM) as second:
+            for bound in (first, second):
+                bound.bind(("127.0.0.1", 0))
+                bound.setblocking(False)
+            yield [first, second]
+
+    @pytest.fixture
+    def knowing(self, upstream: int) -> list[int]:
+        return [upstream]
+
+    @pytest.fixture
+    def variables(self, failing: list[socket.socket], knowing: list[int]) -> dict[str, str]:
+        ports = [*(each.getsockname()[1] for each in failing), *knowing]
+        return {"WAYPOST_DNS_FORWARD": ",".join(f"127.0.0.1:{port}" for port in ports)}
+
+    async def test_the_next_one_is_asked_and_its_answer_counts(
+        self, nameserver: NameserverProcess, registry: StubRegistry, failing: list[socket.socket]
+    ) -> None:
+        await registry.accept(shop().snapshot())
+        asking = asyncio.create_task(nameserver.ask_udp("lb.example.org A"))
+        await refuse(failing[0], dns.rcode.SERVFAIL)
+        await refuse(failing[1], dns.rcode.REFUSED)
+        assert addresses(await asking) == {"192.0.2.77"}
+
+    async def test_that_a_name_is_not_there_is_an_answer(
+        self, nameserver: NameserverProcess, registry: StubRegistry, failing: list[socket.socket]
+    ) -> None:
+        await registry.accept(shop().snapshot())
+        asking = asyncio.create_task(nameserver.ask_udp("lb.example.org A"))
+        await refuse(failing[0], dns.rcode.NXDOMAIN)
+        assert (await asking).rcode() == dns.rcode.NXDOMAIN
+
+    class TestAll:
+        @pytest.fixture
+        def knowing(self) -> list[int]:
+            return []
+
+        async def test_the_last_refusal_is_passed_on_and_nobody_is_asked_again(
+            self, nameserver: NameserverProcess, registry: StubRegistry, failing: list[socket.socket]
+        ) -> None:
+            await registry.accept(shop().snapshot())
+            asking = asyncio.create_task(nameserver.ask_udp("lb.example.org A"))
+            await refuse(failing[0], dns.rcode.SERVFAIL)
+            await refuse(failing[1], dns.rcode.REFUSED)
+            assert (await asking).rcode() == dns.rcode.REFUSED
+            for each in failing:
+                with pytest.raises(BlockingIOError):
+                    each.recv(512)
+
+
+async def refuse(resolver: socket.socket, rcode: dns.rcode.Rcode) -> None:
+    """Answer the one query that comes to a resolver with a response code."""
+    async with asyncio.timeout(10):
+        query, peer = await asyncio.get_running_loop().sock_recvfrom(resolver, 512)
+    reply = dns.message.make_response(dns.message.from_wire(query))
+    reply.set_rcode(rcode)
+    resolver.sendto(reply.to_wire(), peer)
+
+
 class TestNoResolver:
     @pytest.fixture
     def variables(self) -> dict[str, str]:
