@@ -17,6 +17,7 @@ from functools import partial
 from typing import Final
 
 from waypost.nameserver.answerer import Onward
+from waypost.nameserver.counters import UDP_QUERIES, Counters
 from waypost.nameserver.forwarding import Forwarder
 from waypost.nameserver.front import Front
 from waypost.nameserver.messages import Transport
@@ -35,7 +36,8 @@ def serve_datagrams(inherited: socket.socket, front: Front, forwarder: Forwarder
     """Answer what comes to a non-blocking UDP socket, for the length of the context. Needs a running loop."""
     loop = asyncio.get_running_loop()
     answer = _answer_from_every_address if is_on_every_address(inherited) else _answer
-    loop.add_reader(inherited.fileno(), _Turns(partial(answer, inherited, front, forwarder), front, loop).take)
+    turns = _Turns(partial(answer, inherited, front, forwarder), front.counters, loop.time)
+    loop.add_reader(inherited.fileno(), turns.take)
     try:
         yield
     finally:
@@ -51,23 +53,23 @@ class _Turns:
     """The turns of one socket.
 
     :param answer: reads and answers as many datagrams as it is told, at most, and returns how many there were; the
-        second number is the loop's time.
+        second number is what ``time`` gives.
     """
 
-    def __init__(self, answer: Callable[[int, float], int], front: Front, loop: asyncio.AbstractEventLoop) -> None:
-        self._answer, self._front, self._loop = answer, front, loop
+    def __init__(self, answer: Callable[[int, float], int], counters: Counters, time: Callable[[], float]) -> None:
+        self._answer, self._counts, self._time = answer, counters.mine, time
         self._of_one = 0  # turns that are left
 
     def take(self) -> None:
         """Answer what has come, or the first of it."""
-        now = self._loop.time()
+        now = self._time()
         if self._of_one:
             self._of_one -= 1
             found = self._answer(1, now)
         else:
             found = self._answer(DATAGRAMS_PER_TURN, now)
             self._of_one = turns_of_one(found)
-        self._front.counters.add("udp", found)
+        self._counts[UDP_QUERIES] += found
 
 
 def _answer(inherited: socket.socket, front: Front, forwarder: Forwarder | None, most: int, now: float) -> int:
