@@ -1,9 +1,10 @@
 """DNS over UDP.
 
 A turn of the event loop for each datagram costs as much as its answer, so a turn reads all that have come. That none is
-left is only known by reading in vain, though, which costs a third of an answer, and up to some 50,000 queries a second
-nearly each of them is alone when it wakes the loop. So where one was, the next turns read one and do not look further:
-what else has come makes the loop turn again at once.
+left is only known by reading in vain, though, which costs a third of an answer, and queries that come evenly are alone
+when they wake the loop, up to some 50,000 a second. So where one was, the next turns read one and do not look further:
+what else has come makes the loop turn again at once. Where they come at random, that saves as much as it costs from
+some 35,000 a second on; once they queue, every look finds more.
 
 A socket of every address is read with the address that each query was sent to, so that the reply leaves from there: a
 machine may have several, and askers take no reply from another.
