@@ -297,7 +297,7 @@ def test_a_deleted_service_takes_its_name_away() -> None:
     assert ask(answerer, "_tcp.example.internal A").rcode == "NXDOMAIN"
 
 
-def test_a_service_wins_over_a_target_of_the_same_name() -> None:
+def test_a_service_wins_over_a_target_of_the_same_name_and_srv_still_brings_the_instance_s_addresses() -> None:
     history = History()
     zone = history.namespace(ZONE)
     ports = history.service(zone, "web", "SRV 2")
@@ -309,6 +309,7 @@ def test_a_service_wins_over_a_target_of_the_same_name() -> None:
     history.instance(service, "i", ipv4="192.0.2.9")
     answerer.apply(history.since(3))
     assert ask(answerer, "a.web.example.internal A").answer == ("a.web.example.internal. 9 IN A 192.0.2.9",)
+    assert ask(answerer, "web.example.internal SRV").additional == ("a.web.example.internal. 2 IN A 192.0.2.1",)
 
     history.deregister(service, "i")
     answerer.apply(history.since(5))
