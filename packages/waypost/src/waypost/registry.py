@@ -305,24 +305,34 @@ class Registry:
             try:
                 if not self._journal.shared:
                     with contextlib.suppress(Overtaken):  # by a process that has no business in the file
-                        return await self._write_once(batch, late=True)
-                return await self._write_once(batch)
+                        return await self._write_alone(batch)
+                return await self._write_with_pen(batch)
             except HistoryLost as lost:
                 await self._load_anew(lost)
-                return await self._write_once(batch)
+                return await self._write_with_pen(batch)
 
-    async def _write_once(self, batch: Sequence[_Waiting], *, late: bool = False) -> list[_Outcome]:
-        recorded: list[Recorded] = []
-        async with self._journal.pen(seen=self.catalog.revision, late=late) as pen:
+    async def _write_alone(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+        draft, recorded, outcomes = self._decide_all(batch)
+        await self._journal.append(recorded, seen=self.catalog.revision, before=self.catalog, after=draft)
+        self._note_written(recorded)
+        return outcomes
+
+    async def _write_with_pen(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+        async with self._journal.pen(seen=self.catalog.revision) as pen:
             self._take_in(pen.unseen)
-            draft = Draft(self.catalog)
-            outcomes = [(waiting, self._decide(waiting, draft, recorded)) for waiting in batch]
-            if recorded:
-                pen.append(recorded, before=self.catalog, after=draft)
+            draft, recorded, outcomes = self._decide_all(batch)
+            pen.append(recorded, before=self.catalog, after=draft)
+        self._note_written(recorded)
+        return outcomes
+
+    def _decide_all(self, batch: Sequence[_Waiting]) -> tuple[Draft, list[Recorded], list[_Outcome]]:
+        draft, recorded = Draft(self.catalog), list[Recorded]()
+        return draft, recorded, [(waiting, self._decide(waiting, draft, recorded)) for waiting in batch]
+
+    def _note_written(self, recorded: Sequence[Recorded]) -> None:
         self.transactions += 1
         self._reached_at = time.monotonic()
         self._take_in(recorded)
-        return outcomes
 
     def _take_in(self, committed: Sequence[Recorded]) -> None:
         """Apply what is committed. Writing and following may both have read the same changes: none counts twice."""

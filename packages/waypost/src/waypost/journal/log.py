@@ -75,12 +75,7 @@ class Pen:
 
     def append(self, recorded: Sequence[Recorded], *, before: View, after: View) -> None:
         """Have changes written, and the state that they lead from and to."""
-        self.statements = [
-            Statement(_INSERT_JOURNAL, [_journal_row(each) for each in recorded]),
-            *state_statements(recorded, before=before, after=after),
-            names_statement(recorded, after),
-            Statement(_MOVE_COUNTER, [(recorded[-1].revision,)]),
-        ]
+        self.statements = _statements(recorded, before=before, after=after)
 
 
 class Journal:
@@ -131,21 +126,33 @@ class Journal:
         return catalog
 
     @asynccontextmanager
-    async def pen(self, *, seen: int, late: bool = False) -> AsyncIterator[Pen]:
+    async def pen(self, *, seen: int) -> AsyncIterator[Pen]:
         """Take the pen, having seen the changes up to revision ``seen``; the end of the block commits.
 
         An exception out of the block leaves no trace.
 
-        :param late: the pen is taken when the block ends, in one go with what is written. It is for who writes alone.
-        :raises Overtaken: it was to be taken late, and others have written after ``seen``.
         :raises JournalUnavailable: the database does not answer; after a commit, its outcome is unknown.
         :raises HistoryLost: the changes after ``seen`` are not to be had.
         """
         try:
             async with asyncio.timeout(2 * BUSY_S), self._writer.begin() as transaction:
-                pen = Pen(seen, ()) if late else Pen(*await transaction.run(_take_pen, seen))
+                pen = Pen(*await transaction.run(_take_pen, seen))
                 yield pen
-                await transaction.end(partial(_write_late, seen=seen) if late else _write, pen.statements)
+                await transaction.run(_write, pen.statements)
+        except AWAY as error:
+            raise JournalUnavailable(words(error)) from error
+
+    async def append(self, recorded: Sequence[Recorded], *, seen: int, before: View, after: View) -> None:
+        """Write changes that were decided without the pen, as who writes alone may; it is taken to write them.
+
+        :param seen: the revision that they follow.
+        :raises Overtaken: others have written after it.
+        :raises JournalUnavailable: the database does not answer; after a commit, its outcome is unknown.
+        """
+        statements = _statements(recorded, before=before, after=after)
+        try:
+            async with asyncio.timeout(2 * BUSY_S):
+                await self._writer.write(partial(_write_after, statements=statements, seen=seen))
         except AWAY as error:
             raise JournalUnavailable(words(error)) from error
 
@@ -307,6 +314,18 @@ class Journal:
             await transaction.run(_create_tables)
 
 
+def _statements(recorded: Sequence[Recorded], *, before: View, after: View) -> Sequence[Statement]:
+    """Return what writes changes, and the state that they lead from and to."""
+    if not recorded:
+        return ()
+    return [
+        Statement(_INSERT_JOURNAL, [_journal_row(each) for each in recorded]),
+        *state_statements(recorded, before=before, after=after),
+        names_statement(recorded, after),
+        Statement(_MOVE_COUNTER, [(recorded[-1].revision,)]),
+    ]
+
+
 def _journal_row(recorded: Recorded) -> tuple[object, ...]:
     """Return the values of a row, in the order of the table's columns."""
     change = recorded.change
@@ -363,7 +382,7 @@ def _create_tables(connection: Connection) -> None:
         )
 
 
-def _write_late(connection: Connection, statements: Sequence[Statement], *, seen: int) -> None:
+def _write_after(connection: Connection, *, statements: Sequence[Statement], seen: int) -> None:
     cursor = connection.connection.cursor()
     cursor.execute(_READ_COUNTER)
     (revision,) = cursor.fetchone() or (None,)

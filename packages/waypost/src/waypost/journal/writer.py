@@ -25,15 +25,15 @@ class Transaction(Protocol):
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the work returns, done on the transaction's connection."""
 
-    async def end(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Do the last of the work, and commit: there and back once."""
-
 
 class Writer(Protocol):
     """Whoever begins transactions."""
 
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """Begin one; the end of the block commits, an exception out of it rolls back."""
+
+    async def write(self, work: Callable[[Connection], None]) -> None:
+        """Do all the work of one and commit it: there and back once."""
 
     async def dispose(self) -> None:
         """Close the connection."""
@@ -50,6 +50,10 @@ class AsyncWriter:
         async with self._engine.begin() as connection:
             yield _AsyncTransaction(connection)
 
+    async def write(self, work: Callable[[Connection], None]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.run_sync(work)
+
     async def dispose(self) -> None:
         await self._engine.dispose()
 
@@ -60,9 +64,6 @@ class _AsyncTransaction:
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._connection.run_sync(work, *args, **kwargs)
-
-    async def end(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
-        await self._connection.run_sync(work, *args, **kwargs)  # the end of the block commits
 
 
 class ThreadWriter:
@@ -76,15 +77,27 @@ class ThreadWriter:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
         async with self._turn:
-            transaction = _ThreadTransaction(self._held, self._thread)
             try:
-                yield transaction
-                if not transaction.ended:
-                    await transaction.commit()
+                yield _ThreadTransaction(self._held, self._thread)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._held.commit)
             except BaseException:
-                # Not waited for: where the disk hangs, so would this. What comes next in the thread comes after it.
-                self._thread.submit(self._held.roll_back)
+                self._roll_back()
                 raise
+
+    async def write(self, work: Callable[[Connection], None]) -> None:
+        async with self._turn:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._held.run_and_commit, work)
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        """Have it rolled back, without waiting for it: where the disk hangs, so would this.
+
+        What comes next in the thread comes after it.
+        """
+        self._thread.submit(self._held.roll_back)
 
     async def dispose(self) -> None:
         self._thread.submit(self._held.roll_back)
@@ -107,6 +120,10 @@ class _HeldConnection:
             self._connection.begin()
         return work(self._connection)
 
+    def run_and_commit(self, work: Callable[[Connection], None]) -> None:
+        self.run(work)
+        self.commit()
+
     def commit(self) -> None:
         if self._connection is not None:
             self._connection.commit()
@@ -121,22 +138,10 @@ class _ThreadTransaction:
     """Begins with its first work."""
 
     def __init__(self, held: _HeldConnection, thread: ThreadPoolExecutor) -> None:
-        self.ended = False  # by its last work
         self._held, self._thread = held, thread
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._in_thread(lambda: self._held.run(lambda connection: work(connection, *args, **kwargs)))
-
-    async def end(self, work: Callable[Concatenate[Connection, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
-        def run_and_commit() -> None:
-            self._held.run(lambda connection: work(connection, *args, **kwargs))
-            self._held.commit()
-
-        await self._in_thread(run_and_commit)
-        self.ended = True
-
-    async def commit(self) -> None:
-        await self._in_thread(self._held.commit)
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._thread, self._held.run, lambda connection: work(connection, *args, **kwargs)
+        )

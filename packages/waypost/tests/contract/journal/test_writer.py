@@ -62,22 +62,19 @@ async def test_a_transaction_without_work_needs_no_database(writer: ThreadWriter
         pass
 
 
-async def test_the_last_work_of_a_transaction_is_committed_with_it(writer: ThreadWriter) -> None:
-    async with writer.begin() as transaction:
-        await transaction.run(execute, "INSERT INTO kept VALUES (1)")
-        await transaction.end(execute, "INSERT INTO kept VALUES (2)")
+def write_twice(connection: Connection, table: str = "kept") -> None:
+    execute(connection, "INSERT INTO kept VALUES (1)")
+    execute(connection, f"INSERT INTO {table} VALUES (2)")
+
+
+async def test_work_that_is_a_whole_transaction_is_committed(writer: ThreadWriter) -> None:
+    await writer.write(write_twice)
     async with writer.begin() as transaction:
         assert await transaction.run(execute, "SELECT count(*) FROM kept") == 2
 
 
-async def fail_at_the_end(writer: ThreadWriter) -> None:
-    async with writer.begin() as transaction:
-        await transaction.run(execute, "INSERT INTO kept VALUES (1)")
-        await transaction.end(execute, "INSERT INTO nowhere VALUES (2)")
-
-
-async def test_nothing_is_left_of_a_transaction_whose_last_work_fails(writer: ThreadWriter) -> None:
+async def test_nothing_is_left_of_a_whole_transaction_that_fails(writer: ThreadWriter) -> None:
     with pytest.raises(OperationalError):
-        await fail_at_the_end(writer)
+        await writer.write(lambda connection: write_twice(connection, "nowhere"))
     async with writer.begin() as transaction:
         assert await transaction.run(execute, "SELECT count(*) FROM kept") == 0
