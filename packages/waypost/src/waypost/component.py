@@ -12,8 +12,7 @@ import sys
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
-import structlog
-
+from waypost.structured_log import structlog
 from waypost_client.tracing import Tracing, TracingUnavailable
 
 __all__ = ["LIFELINE", "READY", "inherited_socket", "open_tracing", "run_component", "say_ready", "stop_requested"]

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 import msgspec
-import structlog
 
 from waypost.catalog.changes import Recorded
 from waypost.catalog.index import Catalog
 from waypost.feed import LENGTH_OCTETS, Alive, Batch, Snapshot, decode_applied, encode_frame
+from waypost.structured_log import structlog
 
 __all__ = ["FeedServer"]
 

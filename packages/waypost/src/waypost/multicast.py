@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from waypost.catalog.changes import NamespaceCreated, Recorded
 from waypost.catalog.model import NamespaceType
+from waypost.structured_log import structlog
 
 __all__ = ["MulticastWarning", "multicast_warning"]
 

@@ -22,7 +22,6 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
-import structlog
 
 from waypost.catalog.changes import Cause, Operation, Recorded
 from waypost.catalog.commands import Command, Moment
@@ -40,6 +39,7 @@ from waypost.journal import (
     OperationFilter,
     Overtaken,
 )
+from waypost.structured_log import structlog
 
 __all__ = ["Followers", "Listener", "OperationSubject", "Overloaded", "Registry", "now_ms"]
 

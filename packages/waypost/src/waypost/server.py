@@ -15,7 +15,6 @@ from ipaddress import ip_address
 from socket import socket
 from typing import Final
 
-import structlog
 import uvicorn
 from sqlalchemy import make_url
 from starlette.types import ASGIApp
@@ -45,6 +44,7 @@ from waypost.promise import PromiseLog
 from waypost.registry import Listener, Registry, now_ms
 from waypost.registry_settings import RegistrySettings, SettingInvalid
 from waypost.settings import ListenAddress
+from waypost.structured_log import structlog
 from waypost.watches import KEPT, Watches
 
 __all__ = ["OpenToAll", "run_registry"]

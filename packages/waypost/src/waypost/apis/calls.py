@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +18,7 @@ from waypost.apis.bodies import BODY, decode_json, read_body
 from waypost.apis.cloudmap.caller import Caller, identify_caller
 from waypost.apis.cloudmap.errors import WireError, wire_error
 from waypost.cloudmap import CAUSE_HEADER
+from waypost.structured_log import structlog
 
 __all__ = ["Call", "Calls", "Handler", "refuse"]
 

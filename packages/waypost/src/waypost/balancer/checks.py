@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import structlog
-
 from waypost.balancer.target_connection import TargetFailed
 from waypost.balancer.upstream import Upstream
+from waypost.structured_log import structlog
 from waypost_client import Endpoint
 
 __all__ = ["CheckPolicy", "Checks", "Standing", "is_due"]

@@ -8,13 +8,13 @@ from http import HTTPStatus
 from typing import Final, cast
 
 import httptools
-import structlog
 
 from waypost.balancer.body import RequestBody
 from waypost.balancer.limits import Limits, Phase, is_overdue
 from waypost.balancer.problems import Problem, RequestRefused
 from waypost.balancer.requests import Header, RequestHead, read_head
 from waypost.balancer.response import ClientGone, Response
+from waypost.structured_log import structlog
 
 __all__ = ["ClientConnection", "Handler", "Request"]
 

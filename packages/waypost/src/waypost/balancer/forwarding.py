@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-import structlog
-
 from waypost.balancer.access_log import AccessLine, AccessLog
 from waypost.balancer.checks import Standing
 from waypost.balancer.connection import Request
@@ -29,6 +27,7 @@ from waypost.balancer.target_connection import (
 from waypost.balancer.targets import Targets
 from waypost.balancer.upstream import CONNECT_S, Upstream
 from waypost.promise import PromiseLog
+from waypost.structured_log import structlog
 from waypost_client import IDEMPOTENT_METHODS, Endpoint, RetryBudget, Spread
 from waypost_client.tracing import Span, Tracing, trace_id_of
 

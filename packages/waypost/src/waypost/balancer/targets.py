@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
 from aiohttp import ClientError as HttpClientError
 from botocore.exceptions import BotoCoreError, ClientError
 
+from waypost.structured_log import structlog
 from waypost_client import Endpoint
 
 if TYPE_CHECKING:

@@ -53,10 +53,9 @@ def run(
 
     --endpoint-url aws is AWS's own Cloud Map. The exit code is the program's own, or 0 if SIGTERM or Ctrl-C ended it.
     """
-    import structlog
-
     from waypost.cli.access import Access
     from waypost.cli.ending import end
+    from waypost.structured_log import structlog
     from waypost.tasks.alone import Alone, run_alone
     from waypost.tasks.environment import with_aws_defaults
     from waypost.tasks.manifest import HealthSpec, ServiceSpec

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from waypost.catalog.index import Catalog
 from waypost.catalog.model import decode_attributes
 from waypost.dashboard.platform import Platform
 from waypost.dashboard.traffic import Connection, Edge, EdgeRates, connections
 from waypost.settings import ListenAddress
+from waypost.structured_log import structlog
 
 __all__ = ["BALANCER", "Flows", "read_requests"]
 

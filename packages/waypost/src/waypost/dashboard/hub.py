@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from waypost.catalog.changes import Recorded
 from waypost.catalog.index import Catalog
@@ -20,6 +19,7 @@ from waypost.dashboard.directory import Directory
 from waypost.dashboard.pulse import Pulse
 from waypost.dashboard.rows import change_row, instance_row, service_row
 from waypost.dashboard.viewer import Viewer
+from waypost.structured_log import structlog
 
 __all__ = ["Hub", "Page", "TooManyPages"]
 

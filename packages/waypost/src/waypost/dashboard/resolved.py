@@ -3,11 +3,6 @@
 import time
 from typing import Any
 
-import dns.asyncquery
-import dns.exception
-import dns.message
-import dns.rcode
-
 from waypost.settings import ListenAddress
 
 __all__ = ["resolve_now"]
@@ -17,6 +12,11 @@ TIMEOUT_S = 1.0
 
 async def resolve_now(nameserver: ListenAddress, name: str, rtype: str) -> dict[str, Any]:
     """Return the reply in the words of a zone file, or why there is none."""
+    import dns.asyncquery  # for one page, which somebody may open some day: not for each start of a registry
+    import dns.exception
+    import dns.message
+    import dns.rcode
+
     asked_at = time.monotonic()
     told: dict[str, Any] = {"server": str(nameserver), "rcode": None, "ttl_s": None, "records": [], "problem": None}
     try:

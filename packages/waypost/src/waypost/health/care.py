@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import structlog
-
 from waypost.catalog.changes import Cause, Recorded
 from waypost.catalog.health_commands import GrantLease, JudgeHealth, Nothing, RestoreLease
 from waypost.catalog.index import Catalog
@@ -24,6 +22,7 @@ from waypost.health.upkeep import Duty, Upkeep
 from waypost.health.wire import Doubting
 from waypost.journal import JournalUnavailable
 from waypost.registry import Overloaded, Registry, now_ms
+from waypost.structured_log import structlog
 
 __all__ = ["Care"]
 

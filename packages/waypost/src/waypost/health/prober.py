@@ -5,11 +5,10 @@ It keeps nothing: after a restart it is told again what to watch, and what is be
 
 import asyncio
 
-import structlog
-
 from waypost.health.doubt import Doubt
 from waypost.health.watching import Watching
 from waypost.health.wire import Doubting, News, Unwatch, Watch, decode_order, encode_line
+from waypost.structured_log import structlog
 
 __all__ = ["serve_prober"]
 

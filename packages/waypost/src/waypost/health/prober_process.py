@@ -9,10 +9,9 @@ import os
 import sys
 from typing import Final
 
-import structlog
-
 from waypost.component import LIFELINE, READY
 from waypost.health.link import ProberLink
+from waypost.structured_log import structlog
 
 __all__ = ["keep_prober"]
 

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import floor
 
-import structlog
-
 from waypost.health.doubt import Doubt
 from waypost.health.flapping import Flapping
 from waypost.health.probe import Probe, Target
 from waypost.health.result import CheckResult
 from waypost.health.thresholds import Thresholds, Verdict
 from waypost.health.wire import News, Watch
+from waypost.structured_log import structlog
 
 __all__ = ["Judgement", "Watching", "next_check_at", "phase"]
 

@@ -11,7 +11,6 @@ import socket
 from collections import Counter
 from typing import Final
 
-import structlog
 from dns.rcode import Rcode
 
 from waypost.nameserver.answerer import Onward
@@ -19,6 +18,7 @@ from waypost.nameserver.forwarding import Forwarder
 from waypost.nameserver.front import Front
 from waypost.nameserver.messages import Transport, bare_reply
 from waypost.nameserver.transfers import Transfer
+from waypost.structured_log import structlog
 
 __all__ = ["IDLE_S", "MOST_CONNECTIONS", "serve_connections"]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 
 from waypost.feed import Alive, Applied, Batch, LazySnapshot, decode_feed, encode_frame, read_frame
 from waypost.nameserver.answerer import Answerer
 from waypost.nameserver.freshness import Staleness
+from waypost.structured_log import structlog
 
 __all__ = ["Following", "follow_feed"]
 

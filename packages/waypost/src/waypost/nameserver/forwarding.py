@@ -16,7 +16,6 @@ from typing import Final
 import dns.exception
 import dns.flags
 import dns.message
-import structlog
 from dns.edns import EDECode
 from dns.flags import EDNSFlag, Flag
 from dns.rcode import Rcode
@@ -29,6 +28,7 @@ from waypost.nameserver.messages import Transport, payload_limit, reply_head, tr
 from waypost.nameserver.queries import HEADER_OCTETS, question_end
 from waypost.nameserver.sections import Sections
 from waypost.nameserver.settings import Place
+from waypost.structured_log import structlog
 
 __all__ = ["Forwarder"]
 

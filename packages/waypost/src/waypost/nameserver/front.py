@@ -7,7 +7,6 @@ from typing import Final, Protocol
 
 import dns.message
 import dns.rdatatype
-import structlog
 
 from waypost.nameserver.answerer import Onward
 from waypost.nameserver.clients import Client, Clients
@@ -16,6 +15,7 @@ from waypost.nameserver.limiter import Limiter
 from waypost.nameserver.messages import Transport, failure, truncated
 from waypost.nameserver.transfers import Transfer
 from waypost.promise import PromiseLog
+from waypost.structured_log import structlog
 
 __all__ = ["Front", "Replies"]
 

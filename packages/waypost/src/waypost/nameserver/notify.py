@@ -12,7 +12,6 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-import structlog
 from dns.flags import Flag
 from dns.opcode import Opcode
 from dns.rdataclass import RdataClass
@@ -24,6 +23,7 @@ from waypost.nameserver.queries import HEADER_OCTETS, TYPE_AND_CLASS
 from waypost.nameserver.sections import ASKED_NAME, AUTHORITATIVE, encode_choices
 from waypost.nameserver.settings import Place
 from waypost.nameserver.zone import Zone
+from waypost.structured_log import structlog
 
 __all__ = ["Notifier"]
 

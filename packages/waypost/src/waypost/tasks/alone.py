@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import structlog
-
 from waypost.catalog.model import LEASE, SUPERVISED
 from waypost.cloudmap import open_cloudmap
 from waypost.health.link import ProberLink
 from waypost.health.prober import serve_prober
 from waypost.own_calls import CallAway, CallError, CallRefused, OwnCalls, open_own_calls, quoted
 from waypost.promise import PromiseLog
+from waypost.structured_log import structlog
 from waypost.tasks.environment import INSTANCE
 from waypost.tasks.errors import PlatformError, StartFailed
 from waypost.tasks.first import first_of

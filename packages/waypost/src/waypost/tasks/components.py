@@ -12,9 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from waypost.component import LIFELINE, READY
+from waypost.structured_log import structlog
 from waypost.tasks.backoff import Backoff
 from waypost.tasks.errors import StartFailed
 from waypost.tasks.first import first_of

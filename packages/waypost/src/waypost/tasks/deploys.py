@@ -9,8 +9,7 @@ from dataclasses import replace
 from functools import partial
 from graphlib import TopologicalSorter
 
-import structlog
-
+from waypost.structured_log import structlog
 from waypost.tasks.answers import Answers
 from waypost.tasks.errors import ManifestInvalid, PlatformError
 from waypost.tasks.jobs import run_job

@@ -3,8 +3,7 @@
 import asyncio
 from typing import Final
 
-import structlog
-
+from waypost.structured_log import structlog
 from waypost.tasks.errors import StartFailed
 from waypost.tasks.first import first_of
 from waypost.tasks.log_tail import read_tail

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import structlog
+from waypost.structured_log import structlog
 
 __all__ = ["log_to"]
 

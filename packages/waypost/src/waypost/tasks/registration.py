@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Literal, Protocol
 
-import structlog
-
 from waypost.cloudmap import cause
+from waypost.structured_log import structlog
 from waypost.tasks.manifest import ServiceSpec
 from waypost.tasks.registrar import retry_delays
 from waypost.tasks.registry_errors import NotRegistered, RegistryError

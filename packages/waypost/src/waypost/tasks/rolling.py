@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
-import structlog
-
+from waypost.structured_log import structlog
 from waypost.tasks.answers import Answers
 from waypost.tasks.errors import PlatformError
 from waypost.tasks.manifest import ServiceSpec

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from waypost.health.link import ProberLink
 from waypost.promise import PromiseLog
+from waypost.structured_log import structlog
 from waypost.tasks.addresses import AddressPool
 from waypost.tasks.environment import INSTANCE, Surroundings, fingerprint, task_environment
 from waypost.tasks.errors import ManifestInvalid

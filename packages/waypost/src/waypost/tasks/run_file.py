@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import structlog
 
+from waypost.structured_log import structlog
 from waypost.tasks.requests import TaskRow
 from waypost.tasks.state_file import write_atomically
 

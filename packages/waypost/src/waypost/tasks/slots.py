@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import structlog
-
+from waypost.structured_log import structlog
 from waypost.tasks.addresses import NoAddressFree
 from waypost.tasks.backoff import Backoff
 from waypost.tasks.errors import PlatformError, StartFailed

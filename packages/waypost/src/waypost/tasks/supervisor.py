@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from graphlib import TopologicalSorter
 from typing import Any, Final
 
-import structlog
-
+from waypost.structured_log import structlog
 from waypost.tasks.errors import PlatformError, StartFailed
 from waypost.tasks.first import first_of
 from waypost.tasks.jobs import run_job

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import structlog
-
 from waypost.health.link import ProberLink
 from waypost.health.probe import CheckKind
 from waypost.health.wire import News, Watch
 from waypost.promise import PromiseLog
+from waypost.structured_log import structlog
 from waypost.tasks.first import first_of
 from waypost.tasks.launch import Launch
 from waypost.tasks.manifest import ServiceSpec

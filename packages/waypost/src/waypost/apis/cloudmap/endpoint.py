@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import structlog
 from starlette.types import Receive, Scope, Send
 
 from waypost.apis.access.keys import KEY, AccessKey
@@ -23,6 +22,7 @@ from waypost.cloudmap import CAUSE_HEADER
 from waypost.health.care import Care
 from waypost.promise import PromiseLog
 from waypost.registry import Registry
+from waypost.structured_log import structlog
 
 __all__ = ["CloudMapEndpoint"]
 

@@ -4,13 +4,15 @@ SDKs check almost nothing before they send. The model states types, required mem
 enumerations; rules between members are in :mod:`waypost.catalog.rules`. Patterns must match the whole value.
 """
 
+import gzip
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final
-
-from botocore.loaders import Loader
 
 from waypost.apis.cloudmap.errors import WireError
 
@@ -34,9 +36,21 @@ def load_input_checks() -> Mapping[str, InputCheck]:
     :raises WireError: from that function: SerializationException for a value of the wrong JSON type, InvalidInput that
         names every member that breaks a limit.
     """
-    model = Loader().load_service_model("servicediscovery", "service-2")
+    model = _model()
     compiler = _Compiler(model["shapes"])
     return {name: compiler.input_check(operation["input"]["shape"]) for name, operation in model["operations"].items()}
+
+
+def _model() -> Any:
+    """Return the newest model that botocore brings along. It is read as a file: botocore itself is no part of us, and
+    loads an HTTP client and a good deal more.
+    """
+    spec = find_spec("botocore")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    versions = Path(spec.submodule_search_locations[0], "data", "servicediscovery")
+    with gzip.open(max(versions.iterdir()) / "service-2.json.gz") as file:
+        return json.load(file)
 
 
 class _Compiler:
