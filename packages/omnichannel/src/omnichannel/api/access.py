@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final
 
-import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from omnichannel.database.keys import ApiKeys, Scope
 from omnichannel.serving.problems import Problem
+from omnichannel.structured_log import structlog
 
 __all__ = ["KeyRequired", "needed_scope"]
 

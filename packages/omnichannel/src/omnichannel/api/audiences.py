@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, Field
 
-from omnichannel.api.messages import refused
+from omnichannel.api.version1 import V1, refused
 from omnichannel.api.wire import RECIPIENTS, Address, Cursor, Name, NameQuery, RecipientIn, Refusing, Telling
 from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
 from omnichannel.database.audiences import Audiences
@@ -82,9 +82,9 @@ class AudienceList(Telling):
     next: str | None
 
 
-def audience_routes(audiences: Audiences, channels: Channels, *, clock: Callable[[], datetime]) -> APIRouter:
+def audience_routes(v1: V1, audiences: Audiences, channels: Channels, *, clock: Callable[[], datetime]) -> APIRouter:
     """Return the routes under ``/audiences``."""
-    routes = APIRouter(prefix="/audiences", tags=["audiences"])
+    routes = v1.router("/audiences", tags=["audiences"])
 
     @routes.put("/{name}", responses=refused(422))
     async def put_audience(name: Name, asked: AudienceIn) -> AudienceOut:

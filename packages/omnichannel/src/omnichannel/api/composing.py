@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from omnichannel.api.wire import RECIPIENTS, ContentIn, MessageIn
+from omnichannel.calls import call_context
 from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
 from omnichannel.channels.kinds import kinds
 from omnichannel.database import Database, NotFound
 from omnichannel.database.attachments import Attachment, Attachments
 from omnichannel.database.audiences import Audiences
 from omnichannel.database.templates import Templates
-from omnichannel.discovery import call_context
 from omnichannel.messages.model import Channel, Members, NewMessage, Recipient, Trace, Variant
 from omnichannel.messages.rendering import InvalidTemplate, Source, Words, render_source
 from omnichannel.serving.problems import FieldError, Problem

@@ -6,9 +6,10 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field, JsonValue
+from starlette.routing import BaseRoute
 
 from omnichannel.api.audiences import audience_routes
-from omnichannel.api.messages import refused
+from omnichannel.api.version1 import V1, refused
 from omnichannel.api.wire import (
     Address,
     Limit,
@@ -158,18 +159,18 @@ class SuppressionName(Refusing):
     address: Address
 
 
-def content_routes(database: Database, channels: Channels, *, clock: Callable[[], datetime]) -> APIRouter:
+def content_routes(v1: V1, database: Database, channels: Channels, *, clock: Callable[[], datetime]) -> list[BaseRoute]:
     """Return the routes under ``/templates``, ``/audiences``, ``/attachments`` and ``/suppressions``."""
-    routes = APIRouter()
-    routes.include_router(_template_routes(Templates(database), clock=clock))
-    routes.include_router(audience_routes(Audiences(database), channels, clock=clock))
-    routes.include_router(_attachment_routes(Attachments(database), clock=clock))
-    routes.include_router(_suppression_routes(Suppressions(database), clock=clock))
-    return routes
+    return [
+        *_template_routes(v1, Templates(database), clock=clock).routes,
+        *audience_routes(v1, Audiences(database), channels, clock=clock).routes,
+        *_attachment_routes(v1, Attachments(database), clock=clock).routes,
+        *_suppression_routes(v1, Suppressions(database), clock=clock).routes,
+    ]
 
 
-def _template_routes(templates: Templates, *, clock: Callable[[], datetime]) -> APIRouter:
-    routes = APIRouter(prefix="/templates", tags=["templates"])
+def _template_routes(v1: V1, templates: Templates, *, clock: Callable[[], datetime]) -> APIRouter:
+    routes = v1.router("/templates", tags=["templates"])
 
     @routes.put("/{name}", responses=refused(422))
     async def put_template(name: Name, asked: TemplateIn) -> TemplateOut:
@@ -223,8 +224,8 @@ def _template_routes(templates: Templates, *, clock: Callable[[], datetime]) -> 
     return routes
 
 
-def _attachment_routes(attachments: Attachments, *, clock: Callable[[], datetime]) -> APIRouter:
-    routes = APIRouter(prefix="/attachments", tags=["attachments"])
+def _attachment_routes(v1: V1, attachments: Attachments, *, clock: Callable[[], datetime]) -> APIRouter:
+    routes = v1.router("/attachments", tags=["attachments"])
 
     @routes.post(
         "",
@@ -267,8 +268,8 @@ def _attachment_routes(attachments: Attachments, *, clock: Callable[[], datetime
     return routes
 
 
-def _suppression_routes(suppressions: Suppressions, *, clock: Callable[[], datetime]) -> APIRouter:
-    routes = APIRouter(prefix="/suppressions", tags=["suppressions"])
+def _suppression_routes(v1: V1, suppressions: Suppressions, *, clock: Callable[[], datetime]) -> APIRouter:
+    routes = v1.router("/suppressions", tags=["suppressions"])
 
     @routes.put("", status_code=204, responses=refused(422))
     async def suppress(asked: SuppressionIn) -> None:

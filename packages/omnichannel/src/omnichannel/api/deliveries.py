@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from omnichannel.api.messages import refused
+from omnichannel.api.version1 import V1, refused
 from omnichannel.api.wire import PageQuery, Refusing, Telling
 from omnichannel.database import Database, NotFound
 from omnichannel.database.inspection import Inspection
@@ -113,9 +113,9 @@ class ReplayOut(Telling):
     ids: tuple[str, ...]
 
 
-def delivery_routes(database: Database, *, clock: Callable[[], datetime]) -> APIRouter:
+def delivery_routes(v1: V1, database: Database, *, clock: Callable[[], datetime]) -> APIRouter:
     """Return the routes under ``/deliveries`` and ``/dead-letters``."""
-    routes = APIRouter()
+    routes = v1.router()
     inspection, interventions = Inspection(database), Interventions(database)
 
     @routes.get("/deliveries/{delivery_id}", tags=["deliveries"], responses=refused(404))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from omnichannel.api.composing import Composer
 from omnichannel.api.rehearsal import Rehearsal, RehearsalOut
 from omnichannel.api.replies import KeyHeader, as_response, idempotency_key
+from omnichannel.api.version1 import V1, refused
 from omnichannel.api.wire import (
     BatchIn,
     BatchOut,
@@ -22,7 +23,6 @@ from omnichannel.api.wire import (
     MessageIn,
     MessageOut,
     MessagePage,
-    ProblemOut,
     Telling,
 )
 from omnichannel.database import DatabaseUnavailable, MessageNotFound, Store
@@ -31,11 +31,11 @@ from omnichannel.database.interventions import Interventions
 from omnichannel.messages.ids import is_id
 from omnichannel.messages.model import Message, MessageStatus
 from omnichannel.serving.metrics import ACCEPTED
-from omnichannel.serving.problems import PROBLEM_JSON, Problem
+from omnichannel.serving.problems import Problem
 from omnichannel.serving.tracing import publishing
 from waypost_client.tracing import Tracing
 
-__all__ = ["REFUSED", "message_routes", "refused"]
+__all__ = ["message_routes"]
 
 WATCH_EVERY_S: Final = 0.5
 WATCH_MANY_EVERY_S: Final = 2.0  # a message to many, whose deliveries have to be counted
@@ -44,17 +44,10 @@ WATCHERS: Final = 100  # streams that one process serves at once
 WATCHED_S: Final = 3600.0  # then a watcher has to ask again
 OPEN: Final = frozenset({MessageStatus.SCHEDULED, MessageStatus.IN_PROGRESS})
 
-REFUSED: Final = {"model": ProblemOut, "content": {PROBLEM_JSON: {}}}
-
 PreferHeader = Annotated[
     str | None,
     Header(description="`dry-run`: nothing is stored or sent; the answer says what would be."),
 ]
-
-
-def refused(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """Return how a route documents that it may refuse with these statuses."""
-    return dict.fromkeys(statuses, REFUSED)
 
 
 class CancelOut(Telling):
@@ -73,6 +66,7 @@ class RetryOut(BaseModel):
 
 
 def message_routes(
+    v1: V1,
     store: Store,
     composer: Composer,
     rehearsal: Rehearsal,
@@ -82,7 +76,7 @@ def message_routes(
     tracing: Tracing | None = None,
 ) -> APIRouter:
     """Return the routes under ``/messages``."""
-    routes = APIRouter(prefix="/messages", tags=["messages"])
+    routes = v1.router("/messages", tags=["messages"])
     interventions = Interventions(store.database)
     watchers = asyncio.Semaphore(WATCHERS)
 

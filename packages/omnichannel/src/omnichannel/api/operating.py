@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import Field, field_validator
 
-from omnichannel.api.messages import refused
+from omnichannel.api.version1 import V1, refused
 from omnichannel.api.wire import AccountName, Address, Refusing, Telling, Zone
 from omnichannel.channels import Channels, ChannelUnconfigured, InvalidAddress
 from omnichannel.database import Database, NotFound
@@ -133,9 +133,11 @@ class SecretOut(Telling):
     secret: Annotated[str, Field(description="Shown this once. The old one signs beside it for 24 hours.")]
 
 
-def operating_routes(database: Database, channels: Channels, *, seal: Seal, clock: Callable[[], datetime]) -> APIRouter:
+def operating_routes(
+    v1: V1, database: Database, channels: Channels, *, seal: Seal, clock: Callable[[], datetime]
+) -> APIRouter:
     """Return the routes under ``/channels/{channel}/limits`` and ``/webhooks``."""
-    routes = APIRouter()
+    routes = v1.router()
     limits, endpoints = ChannelLimits(database), Endpoints(database, seal)
 
     @routes.get("/channels/{channel}/limits", tags=["channels"], responses=refused(422))

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from omnichannel.api.messages import refused
+from omnichannel.api.version1 import V1, refused
 from omnichannel.api.wire import PageQuery, Telling
 from omnichannel.database import Database, DatabaseUnavailable, MessageNotFound, Store
 from omnichannel.database.overview import read_overview
@@ -102,9 +102,9 @@ class Newest:
             return self._told
 
 
-def overview_routes(store: Store, *, draining: Callable[[], bool]) -> APIRouter:
+def overview_routes(v1: V1, store: Store, *, draining: Callable[[], bool]) -> APIRouter:
     """Return the routes under ``/overview``, and ``/messages/{id}/content``."""
-    routes = APIRouter(tags=["messages"])
+    routes = v1.router(tags=["messages"])
     watchers, newest = asyncio.Semaphore(WATCHERS), Newest(store.database)
 
     @routes.get("/overview", responses=refused(422))

@@ -5,32 +5,36 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import ValidationError
+from starlette.routing import BaseRoute
 
 from omnichannel.api.composing import Composer
 from omnichannel.api.content import content_routes
 from omnichannel.api.deliveries import delivery_routes
-from omnichannel.api.messages import message_routes, refused
+from omnichannel.api.messages import message_routes
 from omnichannel.api.operating import operating_routes
 from omnichannel.api.overview import overview_routes
 from omnichannel.api.rehearsal import Rehearsal
 from omnichannel.api.schedules import schedule_routes
+from omnichannel.api.version1 import V1, refused
 from omnichannel.api.wire import ChannelLimitsOut, ChannelList, ChannelOut, EchoOut
+from omnichannel.calls import ServiceReplyInvalid
 from omnichannel.channels import Channels, ChannelState
 from omnichannel.channels.kinds import kinds
 from omnichannel.database import Store
 from omnichannel.database.limits import ChannelLimits
 from omnichannel.database.quotas import Quotas
 from omnichannel.database.sealing import Seal
-from omnichannel.discovery import ServiceClient, ServiceReplyInvalid
+from omnichannel.discovery import ServiceClient
 from omnichannel.messages.admission import Limits
 from waypost_client.tracing import Tracing
 
-__all__ = ["routes"]
+__all__ = ["resources"]
 
 
-def routes(
+def resources(
+    v1: V1,
     store: Store,
     channels: Channels,
     services: ServiceClient,
@@ -39,20 +43,14 @@ def routes(
     draining: Callable[[], bool] = lambda: False,
     seal: Seal | None = None,
     tracing: Tracing | None = None,
-) -> APIRouter:
+) -> list[BaseRoute]:
     """Return the resources under ``/v1``; ``clock`` gives the present time in UTC."""
-    v1 = APIRouter(prefix="/v1", responses=refused(401, 403, 503))
+    routes = v1.router()
     composer = Composer(store.database, channels)
     rehearsal = Rehearsal(store, composer, channels)
-    v1.include_router(message_routes(store, composer, rehearsal, clock=clock, draining=draining, tracing=tracing))
-    v1.include_router(overview_routes(store, draining=draining))
-    v1.include_router(delivery_routes(store.database, clock=clock))
-    v1.include_router(schedule_routes(store.database, composer, clock=clock))
-    v1.include_router(content_routes(store.database, channels, clock=clock))
-    v1.include_router(operating_routes(store.database, channels, seal=seal or Seal(), clock=clock))
     limits, quotas = ChannelLimits(store.database), Quotas(store.database)
 
-    @v1.get("/channels", tags=["channels"])
+    @routes.get("/channels", tags=["channels"])
     async def list_channels() -> ChannelList:
         """List the channels with their accounts, whether they can be used here, and what bounds them."""
         bounds, used = await limits.all(), await quotas.used(now=clock())
@@ -60,7 +58,7 @@ def routes(
             items=tuple(_channel(each, bounds.get(each.via, Limits()), used) for each in await channels.states())
         )
 
-    @v1.get("/echo-worker", tags=["discovery"], responses=refused(422, 502, 504))
+    @routes.get("/echo-worker", tags=["discovery"], responses=refused(422, 502, 504))
     async def echo_worker(text: Annotated[str, Query(min_length=1, max_length=1000)]) -> EchoOut:
         """Call a worker by its name, directly, and tell which one answered."""
         reply = await services.call_worker("/process", {"text": text})
@@ -69,7 +67,16 @@ def routes(
         except ValidationError as exc:
             raise ServiceReplyInvalid("worker", "it is no echo") from exc
 
-    return v1
+    messages = message_routes(v1, store, composer, rehearsal, clock=clock, draining=draining, tracing=tracing)
+    return [
+        *messages.routes,
+        *overview_routes(v1, store, draining=draining).routes,
+        *delivery_routes(v1, store.database, clock=clock).routes,
+        *schedule_routes(v1, store.database, composer, clock=clock).routes,
+        *content_routes(v1, store.database, channels, clock=clock),
+        *operating_routes(v1, store.database, channels, seal=seal or Seal(), clock=clock).routes,
+        *routes.routes,
+    ]
 
 
 def _channel(state: ChannelState, limits: Limits, used: Mapping[str, int]) -> ChannelOut:

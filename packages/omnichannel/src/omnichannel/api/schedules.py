@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field, field_validator, model_validator
 
 from omnichannel.api.composing import Composer, refuse
-from omnichannel.api.messages import refused
+from omnichannel.api.version1 import V1, refused
 from omnichannel.api.wire import ContentIn, Instant, PageQuery, Refusing, Telling, Zone
 from omnichannel.database import Database, NotFound
 from omnichannel.database.schedules import Schedules
@@ -143,9 +143,9 @@ class PreviewOut(Telling):
     items: tuple[Run, ...]
 
 
-def schedule_routes(database: Database, composer: Composer, *, clock: Callable[[], datetime]) -> APIRouter:
+def schedule_routes(v1: V1, database: Database, composer: Composer, *, clock: Callable[[], datetime]) -> APIRouter:
     """Return the routes under ``/schedules``."""
-    routes = APIRouter(prefix="/schedules", tags=["schedules"])
+    routes = v1.router("/schedules", tags=["schedules"])
     schedules = Schedules(database)
 
     @routes.post("", status_code=201, responses=refused(409, 422))

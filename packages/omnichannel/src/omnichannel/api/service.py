@@ -13,7 +13,9 @@ from omnichannel.api.access import KeyRequired
 from omnichannel.api.content import ATTACHMENT_BYTES
 from omnichannel.api.page import page_routes
 from omnichannel.api.receipts import configured_receipts
-from omnichannel.api.routes import routes
+from omnichannel.api.refusals import add_refusals
+from omnichannel.api.routes import resources
+from omnichannel.api.version1 import V1
 from omnichannel.channels import Channels, configured_channels
 from omnichannel.channels.credentials import Credentials
 from omnichannel.database.accounts import Accounts
@@ -24,7 +26,6 @@ from omnichannel.discovery import ServiceClient, ServiceEndpoints
 from omnichannel.serving.backing import Backing, open_backing
 from omnichannel.serving.health import Health
 from omnichannel.serving.metrics import metrics_routes
-from omnichannel.serving.refusals import add_refusals
 from omnichannel.serving.requests import BoundedBody, RequestLog
 from omnichannel.serving.server import listen, serve, stop_requested
 from omnichannel.serving.tracing import open_tracing
@@ -56,7 +57,8 @@ def build(
         routes=[*health.routes(), *metrics_routes(), *page_routes()],
     )
     guards = [Depends(KeyRequired(keys, clock))] if keys is not None else []
-    v1 = routes(
+    v1 = resources(
+        V1(guards),
         store,
         channels,
         services,
@@ -65,7 +67,7 @@ def build(
         seal=seal,
         tracing=tracing,
     )
-    app.include_router(v1, dependencies=guards)
+    app.router.routes.extend(v1)
     if receipts is not None:
         app.include_router(receipts)
     add_refusals(app)

@@ -5,18 +5,15 @@ Source: the services' API references, "Common errors"; each channel adds the cod
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
-
-from aiohttp import ClientError as HttpError
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
-from botocore.parsers import ResponseParserError
 
 from omnichannel.channels.credentials import CredentialMissing, Credentials, Secret
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.words import excerpt
 from omnichannel.messages.outcome import Outcome
 
-__all__ = ["AWS_ERRORS", "AwsAccount", "outcome_of_aws"]
+__all__ = ["AwsAccount", "aws_errors", "outcome_of_aws"]
 
 COMMON: Final[Mapping[str, Failure]] = {
     "Throttling": Failure.THROTTLED,
@@ -39,17 +36,6 @@ COMMON: Final[Mapping[str, Failure]] = {
     "SignatureDoesNotMatch": Failure.AUTH,
     "UnrecognizedClientException": Failure.AUTH,
 }
-
-AWS_ERRORS: Final = (
-    BotoCoreError,
-    ClientError,
-    ResponseParserError,
-    HttpError,
-    OSError,
-    TimeoutError,
-    CredentialMissing,
-)
-"""What a call may raise."""
 
 CONNECT_TIMEOUT_S: Final = 5.0
 ONE_TRY: Final = {"mode": "standard", "total_max_attempts": 1}
@@ -84,7 +70,9 @@ class AwsAccount:
         from aiobotocore.session import get_session
 
         key = None if self.key is None else self.key.read()
-        return get_session().create_client(
+        session = get_session()
+        session.register_component("data_loader", _models())
+        return session.create_client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoint_url,
@@ -94,8 +82,27 @@ class AwsAccount:
         )
 
 
+@cache
+def _models() -> Any:
+    """Return what reads the models of Amazon's APIs, and keeps them: each takes a tenth of a second of a processor."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+def aws_errors() -> tuple[type[Exception], ...]:
+    """Return what a call may raise. Python asks for it only when something was raised: until then nothing is loaded."""
+    from aiohttp import ClientError as HttpError
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    return (BotoCoreError, ClientError, ResponseParserError, HttpError, OSError, TimeoutError, CredentialMissing)
+
+
 def outcome_of_aws(error: Exception, own: Mapping[str, Failure], *, service: str) -> Outcome:
-    """Return what an error of AWS_ERRORS means; ``own`` are the codes of the call, before the common ones."""
+    """Return what one of ``aws_errors`` means; ``own`` are the codes of the call, before the common ones."""
+    from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from omnichannel.channels.adapter import InvalidAddress
+from omnichannel.channels.carries import FACEBOOK_LENGTH
 from omnichannel.channels.credentials import CredentialMissing, Credentials
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.graph import Graph, GraphRefused
@@ -21,7 +22,6 @@ from omnichannel.settings import Settings
 
 __all__ = ["Facebook", "build"]
 
-LENGTH: Final = 63_206  # characters of a post
 PAGE: Final = re.compile(r"[0-9]{5,20}")
 
 
@@ -40,7 +40,7 @@ class Facebook:
             raise InvalidAddress(address[:40], "is no page's id, such as 102030405060708")
 
     def render(self, subject: str, body: str) -> Rendered:
-        return as_one_text(subject, body, limit=LENGTH, limit_of="Facebook")
+        return as_one_text(subject, body, limit=FACEBOOK_LENGTH, limit_of="Facebook")
 
     async def send(self, claim: Claim) -> Outcome:
         try:

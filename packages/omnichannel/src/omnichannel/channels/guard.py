@@ -10,10 +10,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-import structlog
-
 from omnichannel.channels.breaker import Account, Circuit, circuit, is_answer
 from omnichannel.messages.outcome import Outcome, Throttled
+from omnichannel.structured_log import structlog
 
 __all__ = ["AccountBook", "Guard"]
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from omnichannel.channels.adapter import InvalidAddress
+from omnichannel.channels.carries import INSTAGRAM_LENGTH
 from omnichannel.channels.credentials import CredentialMissing, Credentials
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.graph import Graph, GraphRefused
@@ -25,7 +26,6 @@ from omnichannel.settings import Settings
 
 __all__ = ["Instagram", "build"]
 
-LENGTH: Final = 2200  # characters of a caption
 ACCOUNT: Final = re.compile(r"[0-9]{5,20}")
 IMAGE: Final = re.compile(r"(?m)^[ \t]*(https://\S+\.jpe?g(?:\?\S*)?)[ \t]*\n?", re.IGNORECASE)
 LOOKS: Final = 12  # at a container that is in progress
@@ -49,7 +49,7 @@ class Instagram:
     def render(self, subject: str, body: str) -> Rendered:
         images = IMAGE.findall(body)
         caption = IMAGE.sub("", body).strip() if images else body
-        rendered = as_one_text(subject, caption, limit=LENGTH, limit_of="A caption on Instagram")
+        rendered = as_one_text(subject, caption, limit=INSTAGRAM_LENGTH, limit_of="A caption on Instagram")
         return Rendered(rendered.text, notes=(*rendered.notes, *_told(images)))
 
     async def send(self, claim: Claim) -> Outcome:

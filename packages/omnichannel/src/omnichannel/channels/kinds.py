@@ -6,18 +6,28 @@ A distribution adds a channel with an entry point of the group ``omnichannel.cha
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from omnichannel.channels import apprise_urls, facebook, instagram, linkedin, mail_providers, slack, sms, whatsapp
 from omnichannel.channels.adapter import Adapter
-from omnichannel.channels.carries import Carries
+from omnichannel.channels.carries import (
+    FACEBOOK_LENGTH,
+    INSTAGRAM_LENGTH,
+    LINKEDIN_LENGTH,
+    SLACK_LENGTH,
+    SMS_LENGTH,
+    WHATSAPP_LENGTH,
+    Carries,
+)
 from omnichannel.channels.credentials import Credentials
 from omnichannel.channels.networks import ReachableNetworks
-from omnichannel.channels.webhook import Webhook
 from omnichannel.messages.model import Channel
 from omnichannel.messages.verdict import TELLS_REPETITIONS
 from omnichannel.settings import Settings, SettingsInvalid
+
+if TYPE_CHECKING:
+    from omnichannel.channels.webhook import Webhook
 
 __all__ = ["GROUP", "Kind", "configured_webhook", "kinds"]
 
@@ -44,14 +54,28 @@ class Kind:
     carries: Carries = field(default_factory=Carries)
 
 
-def configured_webhook(settings: Settings) -> Webhook:
+def configured_webhook(settings: Settings) -> "Webhook":
     """Return what posts to URLs, within the networks that the settings allow."""
+    from omnichannel.channels.webhook import Webhook
+
     networks = ReachableNetworks.parse(settings.webhook_allow_networks, settings.own_listeners)
     return Webhook(networks, timeout_s=settings.webhook_timeout_s)
 
 
 def _webhook(settings: Settings, _: Credentials) -> Adapter:
     return configured_webhook(settings)
+
+
+def _built_by(module: str) -> Callable[[Settings, Credentials], Adapter | None]:
+    """Return what builds a channel by a module here. It is loaded then: a process that only names channels, as the
+    scheduler and most commands do, goes without the HTTP and mail clients that send by them.
+    """
+
+    def build(settings: Settings, credentials: Credentials) -> Adapter | None:
+        adapter: Adapter | None = import_module(f"omnichannel.channels.{module}").build(settings, credentials)
+        return adapter
+
+    return build
 
 
 BUILT_IN: Final = (
@@ -62,21 +86,21 @@ BUILT_IN: Final = (
         one_account=False,
         carries=Carries(attached_bytes=256 * KIB, html=True),
     ),
-    Kind("email", mail_providers.build, carries=Carries(attached_bytes=10 * MIB, html=True)),
-    Kind("sms", sms.build, carries=Carries(characters=sms.LENGTH)),
-    Kind("slack", slack.build, carries=Carries(characters=slack.LENGTH)),
-    Kind("apprise", apprise_urls.build, one_account=False),
-    Kind("whatsapp", whatsapp.build, carries=Carries(characters=whatsapp.LENGTH)),
+    Kind("email", _built_by("mail_providers"), carries=Carries(attached_bytes=10 * MIB, html=True)),
+    Kind("sms", _built_by("sms"), carries=Carries(characters=SMS_LENGTH)),
+    Kind("slack", _built_by("slack"), carries=Carries(characters=SLACK_LENGTH)),
+    Kind("apprise", _built_by("apprise_urls"), one_account=False),
+    Kind("whatsapp", _built_by("whatsapp"), carries=Carries(characters=WHATSAPP_LENGTH)),
     Kind(
         "facebook",
-        facebook.build,
-        carries=Carries(characters=facebook.LENGTH, attached_bytes=20 * MIB, media_types=PICTURES),
+        _built_by("facebook"),
+        carries=Carries(characters=FACEBOOK_LENGTH, attached_bytes=20 * MIB, media_types=PICTURES),
     ),
-    Kind("instagram", instagram.build, carries=Carries(characters=instagram.LENGTH)),
+    Kind("instagram", _built_by("instagram"), carries=Carries(characters=INSTAGRAM_LENGTH)),
     Kind(
         "linkedin",
-        linkedin.build,
-        carries=Carries(characters=linkedin.LENGTH, attached_bytes=20 * MIB, media_types=PICTURES),
+        _built_by("linkedin"),
+        carries=Carries(characters=LINKEDIN_LENGTH, attached_bytes=20 * MIB, media_types=PICTURES),
     ),
 )
 

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from omnichannel.channels.adapter import InvalidAddress
+from omnichannel.channels.carries import LINKEDIN_LENGTH
 from omnichannel.channels.credentials import CredentialMissing, Credentials, Secret
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.http_api import Answer, HttpApi, Unanswered, Unsent
@@ -23,7 +24,6 @@ from omnichannel.settings import Settings, SettingsInvalid
 
 __all__ = ["LinkedIn", "build", "escaped", "linkedin_outcome"]
 
-LENGTH: Final = 3000  # characters of a post
 AUTHOR: Final = re.compile(r"urn:li:(person|organization):[A-Za-z0-9_-]{1,40}")
 POST: Final = re.compile(r"urn:li:(share|ugcPost|activity):\d+")
 RESERVED: Final = re.compile(r"([\\|{}@\[\]()<>#*_~])")
@@ -59,10 +59,10 @@ class LinkedIn:
 
     def render(self, subject: str, body: str) -> Rendered:
         text = f"{subject}\n\n{body}"
-        if len(text) <= LENGTH:
+        if len(text) <= LINKEDIN_LENGTH:
             return Rendered(text)
-        cut = text[: LENGTH - 1].rstrip() + "…"
-        return Rendered(cut, notes=(f"LinkedIn takes {LENGTH} characters; {len(text) - len(cut)} were cut.",))
+        cut = text[: LINKEDIN_LENGTH - 1].rstrip() + "…"
+        return Rendered(cut, notes=(f"LinkedIn takes {LINKEDIN_LENGTH} characters; {len(text) - len(cut)} were cut.",))
 
     async def send(self, claim: Claim) -> Outcome:
         try:

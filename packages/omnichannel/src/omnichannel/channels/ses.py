@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from email.utils import parseaddr
 from typing import Final
 
-from omnichannel.channels.aws import AWS_ERRORS, AwsAccount, outcome_of_aws
+from omnichannel.channels.aws import AwsAccount, aws_errors, outcome_of_aws
 from omnichannel.channels.email import check_mailbox, render
 from omnichannel.channels.failure import Failure
 from omnichannel.channels.http_api import HttpApi
@@ -61,7 +61,7 @@ class Ses:
                     Content={"Raw": {"Data": message}},
                     **own,
                 )
-        except AWS_ERRORS as exc:
+        except aws_errors() as exc:
             errors = SES_ERRORS
             if "daily message quota" in str(exc).lower():
                 errors = {**SES_ERRORS, "TooManyRequestsException": Failure.QUOTA, "ThrottlingException": Failure.QUOTA}

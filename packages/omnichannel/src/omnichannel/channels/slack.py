@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from omnichannel.channels.adapter import InvalidAddress
+from omnichannel.channels.carries import SLACK_LENGTH
 from omnichannel.channels.credentials import CredentialMissing, Credentials, Secret
 from omnichannel.channels.entries import read_entries
 from omnichannel.channels.failure import Failure, outcome_of
@@ -24,7 +25,6 @@ from omnichannel.settings import Settings
 
 __all__ = ["Slack", "build", "outcome_of_api", "outcome_of_hook"]
 
-LENGTH: Final = 40_000  # characters of a message's text
 ENTRY: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CONVERSATION: Final = re.compile(r"[CDGU][A-Z0-9]{2,30}|#[^\s#,]{1,80}")
 
@@ -99,7 +99,7 @@ class Slack:
             raise InvalidAddress(address, "needs SLACK_BOT_TOKEN, which is not set")
 
     def render(self, subject: str, body: str) -> Rendered:
-        return as_one_text(f"*{_escaped(subject)}*", _escaped(body), limit=LENGTH, limit_of="Slack")
+        return as_one_text(f"*{_escaped(subject)}*", _escaped(body), limit=SLACK_LENGTH, limit_of="Slack")
 
     async def send(self, claim: Claim) -> Outcome:
         text = self.render(claim.subject, claim.body).text

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from omnichannel.channels.adapter import InvalidAddress
-from omnichannel.channels.aws import AWS_ERRORS, AwsAccount, outcome_of_aws
+from omnichannel.channels.aws import AwsAccount, aws_errors, outcome_of_aws
+from omnichannel.channels.carries import SMS_LENGTH
 from omnichannel.channels.credentials import CredentialMissing, Credentials, Secret
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.http_api import Answer, HttpApi, Unanswered, Unsent
@@ -22,7 +23,6 @@ from omnichannel.settings import Settings, SettingsInvalid
 __all__ = ["SnsSms", "TwilioSms", "build", "check_number", "twilio_outcome"]
 
 E_164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
-LENGTH: Final = 1600  # characters that both take, in as many segments as needed
 
 TWILIO_ERRORS: Final[Mapping[int, Failure]] = {
     20003: Failure.AUTH,  # authenticate
@@ -53,7 +53,7 @@ def check_number(address: str) -> None:
 
 def render(subject: str, body: str) -> Rendered:
     """Return subject and body as one text."""
-    return as_one_text(subject, body, limit=LENGTH, limit_of="A text message")
+    return as_one_text(subject, body, limit=SMS_LENGTH, limit_of="A text message")
 
 
 class TwilioSms:
@@ -137,7 +137,7 @@ class SnsSms:
         try:
             async with self._account.client("sns") as sns:
                 answer = await sns.publish(PhoneNumber=claim.address, Message=text, MessageAttributes=attributes)
-        except AWS_ERRORS as exc:
+        except aws_errors() as exc:
             return outcome_of_aws(exc, SNS_ERRORS, service="SNS")
         return Accepted(str(answer["MessageId"]))
 

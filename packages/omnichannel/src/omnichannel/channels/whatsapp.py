@@ -6,6 +6,7 @@ message's text as its one body parameter. Source: WhatsApp Cloud API, "Messages"
 
 from typing import Final
 
+from omnichannel.channels.carries import WHATSAPP_LENGTH
 from omnichannel.channels.credentials import CredentialMissing, Credentials
 from omnichannel.channels.failure import Failure, outcome_of
 from omnichannel.channels.graph import Graph, GraphRefused
@@ -18,7 +19,6 @@ from omnichannel.settings import Settings, SettingsInvalid
 
 __all__ = ["WhatsApp", "build"]
 
-LENGTH: Final = 4096  # characters of a text
 PARAMETER_LENGTH: Final = 1024  # of a template's body parameter, which takes no line breaks either
 
 
@@ -37,7 +37,7 @@ class WhatsApp:
 
     def render(self, subject: str, body: str) -> Rendered:
         if not self._template:
-            return as_one_text(subject, body, limit=LENGTH, limit_of="WhatsApp")
+            return as_one_text(subject, body, limit=WHATSAPP_LENGTH, limit_of="WhatsApp")
         rendered = as_one_text(subject, body, limit=PARAMETER_LENGTH, limit_of="A template of WhatsApp")
         return Rendered(" ".join(rendered.text.split()), notes=(*rendered.notes, "A template takes no line breaks."))
 

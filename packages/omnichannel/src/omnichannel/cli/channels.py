@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from omnichannel.channels import ChannelUnconfigured, InvalidAddress, configured_channels
 from omnichannel.channels.kinds import kinds
+from omnichannel.cli.errors import TestFailed
 from omnichannel.database.accounts import Accounts
 from omnichannel.database.engine import Database
 from omnichannel.messages.ids import new_id
@@ -17,15 +18,11 @@ from omnichannel.messages.model import Channel, Claim, Recipient, via
 from omnichannel.messages.outcome import Accepted, Delivered, Outcome
 from omnichannel.settings import Settings
 
-__all__ = ["TestFailed", "proof", "send_test"]
+__all__ = ["proof", "send_test"]
 
 SUBJECT: Final = "Omnichannel test"
 BODY: Final = "This message was sent by `omnichannel channels test`: the channel works."
 HOST: Final = re.compile(r"^(?:https?|smtps?)://")
-
-
-class TestFailed(Exception):
-    """The message did not go out; the text is the provider's answer, or why it was not asked."""
 
 
 async def send_test(settings: Settings, database: Database, *, name: str, to: str, account: str | None = None) -> str:

@@ -3,6 +3,7 @@
 ::
 
     CommandFailed               exit 1
+    ├── TestFailed                       the message of a test did not go out
     ├── Misused                 exit 2   an argument, a setting or a field cannot be used
     ├── NotFound                exit 3   nothing has that id or name
     ├── Denied                  exit 4   no key, an unknown one, or one without the scope
@@ -15,13 +16,17 @@ The codes are those of ``waypost``, which this product does not depend on.
 
 from typing import ClassVar
 
-__all__ = ["CommandFailed", "Conflict", "Denied", "Misused", "NotFound", "TimedOut", "Unavailable"]
+__all__ = ["CommandFailed", "Conflict", "Denied", "Misused", "NotFound", "TestFailed", "TimedOut", "Unavailable"]
 
 
 class CommandFailed(Exception):
     """One line: what is wrong, and how to mend it."""
 
     exit_code: ClassVar[int] = 1
+
+
+class TestFailed(CommandFailed):
+    """The message of a test did not go out; the text is the provider's answer, or why it was not asked."""
 
 
 class Misused(CommandFailed):

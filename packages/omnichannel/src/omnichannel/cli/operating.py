@@ -44,23 +44,27 @@ def register(app: typer.Typer) -> None:
 
 def api() -> None:
     """Serve the REST API. Example: SERVICE_PORT=8000 omnichannel serve api"""
-    from omnichannel.cli.services import serve as run
-
-    run("api")
+    _serve("api")
 
 
 def worker() -> None:
     """Deliver what is due. Example: DATABASE_URL=postgresql://db.example/publisher omnichannel serve worker"""
-    from omnichannel.cli.services import serve as run
-
-    run("worker")
+    _serve("worker")
 
 
 def scheduler() -> None:
     """Dispatch what becomes due. Example: DATABASE_URL=postgresql://db.example/publisher omnichannel serve scheduler"""
-    from omnichannel.cli.services import serve as run
+    _serve("scheduler")
 
-    run("scheduler")
+
+def _serve(name: str) -> None:
+    from waypost_client.loading import uncollected
+
+    with uncollected():
+        from omnichannel.cli.services import serving
+
+        run = serving(name)
+    run()
 
 
 def receive(

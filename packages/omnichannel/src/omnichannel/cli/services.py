@@ -7,21 +7,20 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
-from omnichannel.cli.channels import TestFailed
+from omnichannel.calls import EndpointsUnknown
 from omnichannel.cli.ending import refuse
-from omnichannel.cli.errors import CommandFailed, Conflict, Misused, NotFound, Unavailable
+from omnichannel.cli.errors import CommandFailed, Conflict, Misused, NotFound, TestFailed, Unavailable
 from omnichannel.cli.progress import spinning
 from omnichannel.database import Database, DatabaseUnavailable
 from omnichannel.database import NotFound as NotKept
 from omnichannel.database.sealing import SealingFailed
-from omnichannel.discovery import EndpointsUnknown
 from omnichannel.serving.backing import open_database
 from omnichannel.serving.logs import configure_log
 from omnichannel.serving.server import CannotListen
 from omnichannel.settings import Settings, SettingsInvalid
 from waypost_client import NameserverUnknown
 
-__all__ = ["on_database", "on_settings", "serve"]
+__all__ = ["on_database", "on_settings", "serving"]
 
 Result = TypeVar("Result")
 
@@ -38,15 +37,15 @@ MEANINGS: Final[Mapping[type[Exception], type[CommandFailed]]] = {
 """The refusals that are told in one line instead of a traceback, as those of the commands."""
 
 
-def serve(name: str) -> None:
-    """Run a service, api, worker or scheduler, to its end."""
+def serving(name: str) -> Callable[[], None]:
+    """Load a service, api, worker or scheduler, and return what runs it to its end."""
     run = _service(name)
 
     async def logged(settings: Settings) -> None:
         configure_log(service=name, instance=settings.service_instance)
         await run(settings)
 
-    on_settings(logged)
+    return lambda: on_settings(logged)
 
 
 def on_database(work: Callable[[Settings, Database], Coroutine[Any, Any, Result]]) -> Result:

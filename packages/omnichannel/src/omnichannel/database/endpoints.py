@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import structlog
 from sqlalchemy import Row, delete, insert, select, update
 
 from omnichannel.database.engine import Database
@@ -15,6 +14,7 @@ from omnichannel.database.resource_tables import endpoint, endpoint_event
 from omnichannel.database.rows import from_ms, from_optional_ms, shorten, to_ms
 from omnichannel.database.sealing import Seal, SealingFailed
 from omnichannel.messages.ids import new_id
+from omnichannel.structured_log import structlog
 
 __all__ = ["OVERLAP", "Endpoint", "Endpoints", "PendingEvent"]
 

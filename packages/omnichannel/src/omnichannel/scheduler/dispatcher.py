@@ -6,13 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from omnichannel.database import CLAIM_TTL, DatabaseUnavailable, Store
 from omnichannel.database.schedules import Schedules
 from omnichannel.serving.health import Pulse
 from omnichannel.serving.metrics import DISPATCHED, OCCURRENCES, SWEPT
 from omnichannel.serving.pauses import pause, pause_for_either
+from omnichannel.structured_log import structlog
 
 __all__ = ["Dispatcher"]
 

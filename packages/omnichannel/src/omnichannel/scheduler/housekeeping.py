@@ -7,12 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from omnichannel.database import DatabaseUnavailable
 from omnichannel.database.audiences import Audiences
 from omnichannel.database.retention import Archive, Retention
 from omnichannel.serving.pauses import pause
+from omnichannel.structured_log import structlog
 
 __all__ = ["Housekeeping", "archive_in"]
 

@@ -3,11 +3,10 @@
 import asyncio
 from typing import Final
 
-import structlog
-
 from omnichannel.database import Database, DatabaseUnavailable
 from omnichannel.database.alarm import alarm_bell
 from omnichannel.serving.pauses import pause
+from omnichannel.structured_log import structlog
 
 __all__ = ["keep_listening"]
 

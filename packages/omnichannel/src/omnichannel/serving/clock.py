@@ -10,10 +10,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import structlog
-
 from omnichannel.database import Database, DatabaseUnavailable
 from omnichannel.serving.pauses import pause
+from omnichannel.structured_log import structlog
 
 __all__ = ["SharedClock"]
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from omnichannel.database import Database, DatabaseUnavailable
 from omnichannel.database.depths import read_depths
 from omnichannel.serving.metrics import DEAD_LETTERS, OLDEST_DUE, RETRY_DEPTH, STREAM_LAG, WAITING
+from omnichannel.structured_log import structlog
 
 __all__ = ["DepthGauges"]
 

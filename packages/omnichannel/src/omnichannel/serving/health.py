@@ -10,10 +10,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
+
+from omnichannel.structured_log import structlog
 
 __all__ = ["Health", "Pulse"]
 

@@ -7,8 +7,7 @@ The values of variables are left out of tracebacks: keys and passwords are among
 import logging
 import sys
 
-import structlog
-from structlog.tracebacks import ExceptionDictTransformer
+from omnichannel.structured_log import structlog
 
 __all__ = ["configure_log"]
 
@@ -26,7 +25,9 @@ def configure_log(*, service: str, instance: str) -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=())],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+                structlog.processors.ExceptionRenderer(
+                    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+                ),
                 structlog.processors.JSONRenderer(),
             ],
         )

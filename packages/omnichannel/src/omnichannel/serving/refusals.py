@@ -3,23 +3,23 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
+from omnichannel.calls import ServiceCallFailed, ServiceTimeout, ServiceUnreachable
 from omnichannel.database import Conflict, DatabaseUnavailable, InvalidCursor, KeyInUse, KeyReused, NotFound
-from omnichannel.discovery import ServiceCallFailed, ServiceTimeout, ServiceUnreachable
 from omnichannel.serving.problems import FieldError, Problem
 from omnichannel.stream.protocol import StreamUnavailable
 
-__all__ = ["add_refusals", "field_error"]
+__all__ = ["add_refusals", "field_error", "invalid"]
 
 CALL_STATUS: Final = {ServiceUnreachable: 503, ServiceTimeout: 504}
 RETRY_SOON: Final = {"retry-after": "1"}  # seconds
 
 
-def add_refusals(app: FastAPI) -> None:
+def add_refusals(app: Starlette) -> None:
     """Let the app answer every error as a problem document."""
 
     def answer(request: Request, exc: Exception) -> Response:
@@ -27,7 +27,6 @@ def add_refusals(app: FastAPI) -> None:
 
     for error in (
         Problem,
-        RequestValidationError,
         HTTPException,
         NotFound,
         Conflict,
@@ -53,8 +52,6 @@ def _problem(request: Request, exc: Exception) -> Problem:
     match exc:
         case Problem():
             return exc
-        case RequestValidationError():
-            return _invalid(request, exc.errors())
         case NotFound():
             return Problem(404, "not-found", f"There is no {exc.kind} {exc.name[:200]}.")
         case KeyInUse():
@@ -78,7 +75,8 @@ def _problem(request: Request, exc: Exception) -> Problem:
     return Problem(500, "internal", "The request failed inside the service; its log has the reason.")
 
 
-def _invalid(request: Request, errors: Sequence[Any]) -> Problem:
+def invalid(request: Request, errors: Sequence[Any]) -> Problem:
+    """Return the refusal of a request in which pydantic found these errors, each where FastAPI says that it is."""
     if any(error["type"] == "json_invalid" for error in errors):
         return Problem(400, "malformed", f"The body is not JSON: {errors[0]['ctx']['error']}.")
     if _body_was_not_read(request, errors):

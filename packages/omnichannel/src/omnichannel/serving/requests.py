@@ -6,13 +6,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
-import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from omnichannel.discovery import CallContext, call_context
+from omnichannel.calls import CallContext, call_context
 from omnichannel.serving.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from omnichannel.serving.problems import Problem
+from omnichannel.structured_log import structlog
 from waypost_client.tracing import Span, Tracing, trace_id_of, traced
 
 __all__ = ["BODY_BYTES", "BODY_TIMEOUT_S", "BoundedBody", "RequestLog"]

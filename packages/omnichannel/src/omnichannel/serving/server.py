@@ -8,10 +8,11 @@ from asyncio import TimerHandle, Transport
 from collections.abc import Iterator
 from typing import Final
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from omnichannel.structured_log import structlog
 
 __all__ = ["CannotListen", "listen", "serve", "stop_requested"]
 

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
-import structlog
-
-from omnichannel.discovery import call_context
+from omnichannel.calls import call_context
 from omnichannel.messages.model import Claim
+from omnichannel.structured_log import structlog
 from waypost_client.tracing import Span, Tracing, TracingUnavailable, traced
 
 __all__ = ["open_tracing", "publishing", "under_span"]

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-import structlog
 from sqlalchemy import delete
 
 from omnichannel.database import hearing
@@ -25,6 +24,7 @@ from omnichannel.database.errors import DatabaseUnavailable
 from omnichannel.database.rows import to_ms
 from omnichannel.database.tables import stream_hint, stream_position
 from omnichannel.stream.protocol import Hints, Position, StreamUnavailable
+from omnichannel.structured_log import structlog
 
 __all__ = ["RETENTION", "SqlStream", "open_sql"]
 

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from omnichannel.channels import Channels
 from omnichannel.database import DatabaseUnavailable, Store
 from omnichannel.database.store import CLAIM_TTL
@@ -23,6 +21,7 @@ from omnichannel.serving.metrics import DELIVERIES, DUE_LAG, IN_FLIGHT, SEND_SEC
 from omnichannel.serving.pauses import pause, pause_for_either
 from omnichannel.serving.tracing import under_span
 from omnichannel.stream.protocol import Stream, StreamUnavailable
+from omnichannel.structured_log import structlog
 from omnichannel.worker.places import Places
 from omnichannel.worker.taking import taking
 from waypost_client.tracing import Tracing

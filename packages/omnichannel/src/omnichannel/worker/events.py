@@ -6,14 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Protocol
 
-import structlog
-
 from omnichannel.database import DatabaseUnavailable
 from omnichannel.database.endpoints import Endpoints, PendingEvent
 from omnichannel.messages.signature import signature_header
 from omnichannel.serving.health import Pulse
 from omnichannel.serving.metrics import EVENTS
 from omnichannel.serving.pauses import pause
+from omnichannel.structured_log import structlog
 
 __all__ = ["EventSender", "Poster"]
 

@@ -6,8 +6,11 @@ import socket
 from contextlib import AsyncExitStack
 from typing import Annotated
 
-from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from omnichannel.channels import configured_channels, configured_webhook
@@ -18,6 +21,7 @@ from omnichannel.database.endpoints import Endpoints
 from omnichannel.database.sealing import Seal
 from omnichannel.serving.backing import Backing, open_backing
 from omnichannel.serving.bells import keep_listening
+from omnichannel.serving.bodies import read_body
 from omnichannel.serving.health import Health
 from omnichannel.serving.metrics import metrics_routes
 from omnichannel.serving.refusals import add_refusals
@@ -50,15 +54,17 @@ class Processed(BaseModel):
 
 def build(health: Health, tracing: Tracing | None = None) -> ASGIApp:
     """Return the application by which the worker is called directly."""
-    app = FastAPI(title="Omnichannel worker", openapi_url=None, routes=[*health.routes(), *metrics_routes()])
-
-    @app.post("/process")
-    async def process(asked: ToProcess, request: Request) -> Processed:
-        address, port = request.scope["server"]
-        return Processed(text=asked.text, worker=f"{address}:{port}")
-
+    calls = [Route("/process", _process, methods=["POST"])]
+    app = Starlette(routes=[*health.routes(), *metrics_routes(), *calls])
     add_refusals(app)
     return RequestLog(BoundedBody(app), tracing)
+
+
+async def _process(request: Request) -> Response:
+    asked = await read_body(request, ToProcess)
+    address, port = request.scope["server"]
+    answer = Processed(text=asked.text, worker=f"{address}:{port}")
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 async def run(settings: Settings) -> None:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from omnichannel.api.service import build
+from omnichannel.calls import call_context
 from omnichannel.channels import Channels
 from omnichannel.channels.credentials import Secret
 from omnichannel.channels.networks import ReachableNetworks
@@ -15,7 +16,7 @@ from omnichannel.channels.webhook import Webhook
 from omnichannel.database import Database, Store
 from omnichannel.database.keys import ApiKeys
 from omnichannel.database.sealing import VARIABLE, Seal, new_key
-from omnichannel.discovery import ServiceClient, ServiceEndpoints, call_context
+from omnichannel.discovery import ServiceClient, ServiceEndpoints
 from omnichannel.messages.model import Channel
 from omnichannel.serving.health import Health
 from waypost_client import Endpoint, Resolver

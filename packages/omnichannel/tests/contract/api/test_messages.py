@@ -11,10 +11,10 @@ import httpx2
 import pytest
 
 from omnichannel.api.service import build
+from omnichannel.calls import ServiceTimeout, ServiceUnreachable
 from omnichannel.channels import Channels
 from omnichannel.database import Database, Store
 from omnichannel.database.keys import ApiKeys
-from omnichannel.discovery import ServiceTimeout, ServiceUnreachable
 from omnichannel.messages.model import Channel
 from omnichannel.serving.health import Health
 

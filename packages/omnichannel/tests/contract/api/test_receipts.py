@@ -11,12 +11,12 @@ import pytest
 from fastapi import FastAPI
 
 from omnichannel.api.receipts import configured_receipts
+from omnichannel.api.refusals import add_refusals
 from omnichannel.channels.credentials import Credentials
 from omnichannel.channels.twilio_receipts import is_signed
 from omnichannel.database import Database, Store
 from omnichannel.messages.model import Channel, NewMessage, Recipient
 from omnichannel.messages.outcome import Accepted
-from omnichannel.serving.refusals import add_refusals
 
 NOW = datetime(2030, 1, 1, 9, tzinfo=UTC)
 URL = "https://publisher.example.com/v1/receipts/twilio"

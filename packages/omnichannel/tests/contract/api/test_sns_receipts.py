@@ -15,12 +15,12 @@ from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
 
 from omnichannel.api.receipts import Noting, sns_routes
+from omnichannel.api.refusals import add_refusals
 from omnichannel.channels.sns_messages import SnsMessages
 from omnichannel.database import Database, Store
 from omnichannel.database.receipts import Receipts
 from omnichannel.messages.model import Channel, NewMessage, Recipient
 from omnichannel.messages.outcome import Accepted
-from omnichannel.serving.refusals import add_refusals
 
 NOW = datetime(2030, 1, 1, 9, tzinfo=UTC)
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:mail"

@@ -10,12 +10,12 @@ import pytest
 from fastapi import FastAPI
 
 from omnichannel.api.receipts import Noting, whatsapp_routes
+from omnichannel.api.refusals import add_refusals
 from omnichannel.channels.credentials import Secret
 from omnichannel.database import Database, Store
 from omnichannel.database.receipts import Receipts
 from omnichannel.messages.model import Channel, NewMessage, Recipient
 from omnichannel.messages.outcome import Accepted
-from omnichannel.serving.refusals import add_refusals
 
 NOW = datetime(2030, 1, 1, 9, tzinfo=UTC)
 SECRETS = ("first-app", "second-app")

@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import dns.message
 import pytest
 
-from omnichannel.discovery import (
+from omnichannel.calls import (
     CallContext,
     ServiceCallFailed,
-    ServiceClient,
-    ServiceEndpoints,
     ServiceRefused,
     ServiceReplyInvalid,
     ServiceUnreachable,
     call_context,
 )
+from omnichannel.discovery import ServiceClient, ServiceEndpoints
 from waypost_client import Endpoint, Resolver
 
 WORKERS = ("127.98.0.1", "127.98.0.2")

@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from omnichannel.discovery import EndpointsUnknown, ServiceEndpoints
+from omnichannel.calls import EndpointsUnknown
+from omnichannel.discovery import ServiceEndpoints
 
 HOSTS = {
     "API_SERVICE_HOST": "api.secure-api.example",

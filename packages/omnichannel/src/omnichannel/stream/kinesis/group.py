@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import structlog
-
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import DatabaseUnavailable
 from omnichannel.database.rows import to_ms
@@ -23,6 +21,7 @@ from omnichannel.stream.kinesis.lease_rows import LeaseRows, Progress
 from omnichannel.stream.kinesis.leases import Lease, Watch, plan
 from omnichannel.stream.kinesis.reader import Reader
 from omnichannel.stream.protocol import StreamUnavailable
+from omnichannel.structured_log import structlog
 
 __all__ = ["Group"]
 

@@ -12,8 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
-
 from omnichannel.serving.metrics import STREAM_BEHIND
 from omnichannel.stream.kinesis.aggregated import Malformed, user_records
 from omnichannel.stream.kinesis.calls import (
@@ -27,6 +25,7 @@ from omnichannel.stream.kinesis.hint_events import NoHint, parse
 from omnichannel.stream.kinesis.lease_rows import Progress
 from omnichannel.stream.kinesis.leases import Lease
 from omnichannel.stream.protocol import StreamUnavailable
+from omnichannel.structured_log import structlog
 
 __all__ = ["Park", "Reader"]
 

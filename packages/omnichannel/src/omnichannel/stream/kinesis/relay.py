@@ -7,8 +7,6 @@ wait in the database, and messages are accepted meanwhile.
 import asyncio
 from typing import Final
 
-import structlog
-
 from omnichannel.database import outbox
 from omnichannel.database.engine import Database
 from omnichannel.database.errors import DatabaseUnavailable
@@ -16,6 +14,7 @@ from omnichannel.messages.model import Trace
 from omnichannel.serving.pauses import pause
 from omnichannel.stream.kinesis.hint_events import Hint
 from omnichannel.stream.kinesis.writer import Writer
+from omnichannel.structured_log import structlog
 
 __all__ = ["Relay"]
 

@@ -7,11 +7,10 @@ An answer of 200 may hold failures of single records, in the order of the reques
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import structlog
-
 from omnichannel.stream.kinesis.calls import Backoff, NoSuchShard, UnusablePosition, kinesis_errors
 from omnichannel.stream.kinesis.hint_events import Hint, pack
 from omnichannel.stream.protocol import StreamUnavailable
+from omnichannel.structured_log import structlog
 
 __all__ = ["Writer", "batches"]
 
