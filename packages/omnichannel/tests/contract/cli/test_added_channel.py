@@ -1,6 +1,7 @@
 """A channel of somebody else's, installed as a distribution of its own and used by the command as it is."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--target", str(target), str(wheel)]
     subprocess.run(install, check=True, capture_output=True, timeout=120)
     return target
+
+
+@pytest.fixture(autouse=True)
+def tables(tmp_path: Path, migrated_sqlite: Path) -> None:
+    """Spare each command the migrations: that one makes its tables first, the publisher of ``conftest`` shows."""
+    shutil.copy(migrated_sqlite, tmp_path / "test.db")
 
 
 def run(site: Path | None, tmp_path: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,6 +43,12 @@ def slack_url() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(autouse=True)
+def tables(tmp_path: Path, migrated_sqlite: Path) -> None:
+    """Spare each command the migrations: that one makes its tables first, the publisher of ``conftest`` shows."""
+    shutil.copy(migrated_sqlite, tmp_path / "test.db")
 
 
 def run(tmp_path: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

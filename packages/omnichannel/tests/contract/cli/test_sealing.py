@@ -2,11 +2,20 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 OMNICHANNEL = Path(sys.executable).with_name("omnichannel")
+
+
+@pytest.fixture(autouse=True)
+def tables(tmp_path: Path, migrated_sqlite: Path) -> None:
+    """Spare each command the migrations: that one makes its tables first, the publisher of ``conftest`` shows."""
+    shutil.copy(migrated_sqlite, tmp_path / "test.db")
 
 
 def run(tmp_path: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
