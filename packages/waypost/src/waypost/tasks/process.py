@@ -176,6 +176,12 @@ def find_by_variable(name: str, value: str) -> list[Identity]:
 
 
 def _group_members(group: int) -> list[int]:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:  # nobody, as most often: every process of the machine need not be looked at
+        return []
+    except PermissionError:
+        pass
     members = []
     for pid in _pids():
         stat = _stat(pid)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,14 +110,7 @@ class Platform:
         )
 
     def cloudmap(self) -> Any:
-        return boto3.client(
-            "servicediscovery",
-            endpoint_url=f"http://{self.run['http_address']}",
-            region_name="us-east-1",
-            aws_access_key_id="waypost",
-            aws_secret_access_key="waypost",
-            config=Config(inject_host_prefix=False),
-        )
+        return _cloudmap(self.run["http_address"])
 
     def discovered(self, service: str, health: str = "HEALTHY") -> set[str]:
         """Return the instance ids that DiscoverInstances answers."""
@@ -178,6 +172,19 @@ class Platform:
             if separator and len(body) >= int(head.rpartition(b"Content-Length: ")[2].split(b"\r\n")[0]):
                 return received
             received += connection.recv(65536)
+
+
+@cache
+def _cloudmap(address: str) -> Any:
+    """Return a client of a registry. To make one takes many times longer than to ask, and tests ask until it is so."""
+    return boto3.client(
+        "servicediscovery",
+        endpoint_url=f"http://{address}",
+        region_name="us-east-1",
+        aws_access_key_id="waypost",
+        aws_secret_access_key="waypost",
+        config=Config(inject_host_prefix=False),
+    )
 
 
 def _network() -> str:
