@@ -57,7 +57,8 @@ class Chromium:
 
 def violations(page: Page) -> list[str]:
     """Return what axe-core finds serious or critical on a page, a line for each element."""
-    page.evaluate(f"() => {{ {AXE_SCRIPT} }}")  # past the page's own policy
+    if not page.evaluate("() => 'axe' in window"):  # once a document: it is half a megabyte of script
+        page.evaluate(f"() => {{ {AXE_SCRIPT} }}")  # past the page's own policy
     found = page.evaluate("() => axe.run({resultTypes: ['violations']})")
     return [
         f"{each['id']} ({each['impact']}): {' '.join(map(str, node['target']))}: {node['failureSummary']}"

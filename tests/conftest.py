@@ -208,6 +208,10 @@ class Platform:
         rows = json.loads(self.waypost("tasks", "--output", "json").stdout)
         return [row for row in rows if row["service"] == service and row["state"] == state]
 
+    def running(self, service: str) -> list[dict[str, Any]]:
+        """Return what ``tasks`` returns, without a command: for whoever asks until it is so."""
+        return [row for row in self.run["tasks"] if row["service"] == service and row["state"] == "running"]
+
     def waypost(self, *words: str) -> "subprocess.CompletedProcess[str]":
         command = [CHECKOUT / ".venv/bin/waypost", *words, "--state-dir", self.state]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
@@ -282,11 +286,9 @@ def started(tmp_path: Path, mailbox: tuple[Mailbox, str]) -> Iterator[Callable[.
         platform.clear()
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory, mailbox: tuple[Mailbox, str]) -> Iterator[Platform]:
-    """Yield a running platform that the tests of a module share; its end is itself a test."""
-    folder = tmp_path_factory.mktemp("platform")
-    running = Platform(folder / "var", {"SMTP_URL": mailbox[1], "SMTP_FROM": "news@example.com"})
+def _running(folder: Path, smtp_url: str) -> Iterator[Platform]:
+    """Yield a running platform; its end is itself a test."""
+    running = Platform(folder / "var", {"SMTP_URL": smtp_url, "SMTP_FROM": "news@example.com"})
     try:
         running.up()
         yield running
@@ -294,3 +296,26 @@ def platform(tmp_path_factory: pytest.TempPathFactory, mailbox: tuple[Mailbox, s
         assert running.broken_promises() == []
     finally:
         running.clear()
+
+
+@pytest.fixture(scope="session")
+def shared_platform(tmp_path_factory: pytest.TempPathFactory, mailbox: tuple[Mailbox, str]) -> Iterator[Platform]:
+    """Yield a running platform for whoever only uses one: eleven processes take a core ten seconds to start."""
+    yield from _running(tmp_path_factory.mktemp("platform"), mailbox[1])
+
+
+@pytest.fixture(scope="module")
+def own_platform(tmp_path_factory: pytest.TempPathFactory, mailbox: tuple[Mailbox, str]) -> Iterator[Platform]:
+    """Yield a running platform for a module that kills and stops what runs, or counts all that is there."""
+    yield from _running(tmp_path_factory.mktemp("platform"), mailbox[1])
+
+
+@pytest.fixture
+def platform(shared_platform: Platform) -> Platform:
+    """Return a running platform, which may have messages of others; a module may have this mean one of its own."""
+    return shared_platform
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let those that share the platform come last, one after the other: it takes a tenth of a core all the while."""
+    items.sort(key=lambda item: "shared_platform" in getattr(item, "fixturenames", ()))

@@ -62,7 +62,7 @@ def open_live(page: Page, url: str) -> None:
 
 
 def test_a_killed_worker_is_seen_to_turn_and_leave_and_its_successor_to_arrive(platform: Platform, page: Page) -> None:
-    eventually(lambda: len(platform.tasks("worker")) == 3, what="three workers")
+    eventually(lambda: len(platform.running("worker")) == 3, what="three workers")
     open_live(page, ui(platform, f"#/service/{service_id(platform, 'worker')}"))
     expect(page.locator(".tile.healthy")).to_have_count(3)
     page.evaluate("() => { window.stayed = true; }")

@@ -97,6 +97,12 @@ class Terminal:
             time.sleep(0.02)
 
 
+@pytest.fixture(scope="module")
+def platform(own_platform: Platform) -> Platform:
+    """Return a platform of this module's own: its pages show all that there is."""
+    return own_platform
+
+
 @pytest.fixture
 def terminal(platform: Platform) -> Iterator[Terminal]:
     """Yield a shell in which the development environment's programs come first, as in an activated one."""
