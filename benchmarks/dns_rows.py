@@ -27,6 +27,7 @@ __all__ = ["SIZE", "dns_row", "dns_rows"]
 
 SIZE: Final = 3000  # instances
 RATE: Final = 20_000  # queries a second: below saturation of each, and of the generator
+LOST_S: Final = 1  # a query that has no answer by then is lost; dnsperf waits for it, and computes all the while
 OUTSTANDING: Final = 200  # queries that have no answer yet, where as many as go are asked
 COLUMNS: Final = ("cpu_us", "p50_ms", "p99_ms", "rate", "lost", "failed", "late", "octets", "pss_mib", "start_s")
 MOST_COLUMNS: Final = ("cpu_us", "rate", "lost", "failed")
@@ -122,7 +123,7 @@ def _as_many_as_go(served: _Served, folder: Path, effort: Effort) -> Row:
 def _flood(dnsperf: str, port: int, questions: Path, seconds: float) -> Mapping[str, float]:
     """Keep a number of queries outstanding."""
     load = ["-s", "127.0.0.1", "-p", str(port), "-d", str(questions), "-l", f"{seconds:g}"]
-    command = on_core(GENERATOR_CORE, [dnsperf, *load, "-c", "8", "-T", "1", "-q", str(OUTSTANDING)])
+    command = on_core(GENERATOR_CORE, [dnsperf, *load, "-c", "8", "-T", "1", "-q", str(OUTSTANDING), "-t", str(LOST_S)])
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     told_of = {name.strip(): rest for name, _, rest in (line.partition(":") for line in told.splitlines())}
     return {
