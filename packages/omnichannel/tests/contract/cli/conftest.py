@@ -52,7 +52,7 @@ class Hooks(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hooks() -> Iterator[str]:
     """The URL of a server that takes webhooks."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Hooks) as server:
@@ -68,7 +68,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def publisher(tmp_path_factory: pytest.TempPathFactory, hooks: str) -> Iterator[RunningPublisher]:
     """Yield a publisher that asks for keys, started by its own commands."""
     folder = tmp_path_factory.mktemp("publisher")

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -131,12 +132,16 @@ StartPublisher = Callable[..., Publisher]
 
 
 @pytest.fixture(scope="module")
-def new_publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPublisher]:
-    """Make publishers, each with an empty database and nothing started yet."""
+def new_publisher(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[StartPublisher]:
+    """Make publishers, each with an empty database and nothing started yet.
+
+    A SQLite file has its tables already. That services which start at once make them, those on PostgreSQL show.
+    """
     publishers: list[Publisher] = []
 
     def new(**environment: Any) -> Publisher:
         directory = tmp_path_factory.mktemp("publisher")
+        shutil.copy(migrated_sqlite, directory / "publisher.db")
         defaults = {
             "PATH": os.environ["PATH"],
             "NETWORK": f"127.{60 + os.getpid() % 25}.{next(_networks)}",
