@@ -61,5 +61,5 @@ def decode_json(raw: bytes) -> Any:
     """
     try:
         return msgspec.json.decode(raw or b"{}")
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("SerializationException", f"The body is not JSON: {error}") from error

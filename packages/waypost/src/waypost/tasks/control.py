@@ -119,7 +119,7 @@ async def _answer(
 ) -> Answer | Refused:
     try:
         request = decode_request(line)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         return Refused(str(exc), "use the waypost of the same version", "", 2)
     try:
         match request:

@@ -65,7 +65,7 @@ def load_tasks(path: Path, *, boot: str) -> SavedTasks:
     """Return what was saved; of another boot only the cursor. A file that cannot be read counts as none."""
     try:
         saved = msgspec.json.decode(path.read_bytes(), type=SavedTasks)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return SavedTasks(boot=boot)
     if saved.boot != boot:
         return SavedTasks(boot=boot, cursor=saved.cursor)

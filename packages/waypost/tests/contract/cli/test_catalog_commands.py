@@ -148,14 +148,17 @@ def test_a_ttl_that_was_changed_is_applied(waypost: Any, web: str, cloudmap: Any
     [
         (None, "cannot read catalog.json"),
         ("{", "catalog.json: "),
+        (b'{"version": 1, "namespaces": [{"name": "\xff"}]}', "catalog.json: 'utf-8' codec can't decode"),
         ('{"version": 2, "namespaces": []}', "version 2 is not known"),
         ('{"version": 1, "namespaces": [{"name": "x"}]}', "missing required field `type` - at `$.namespaces[0]`"),
         ('{"version": 1, "namespaces": [], "more": 1}', "unknown field `more`"),
     ],
 )
-def test_a_document_that_cannot_be_used_is_refused(waypost: Any, tmp_path: Path, text: str | None, said: str) -> None:
+def test_a_document_that_cannot_be_used_is_refused(
+    waypost: Any, tmp_path: Path, text: str | bytes | None, said: str
+) -> None:
     if text is not None:
-        (tmp_path / "catalog.json").write_text(text)
+        (tmp_path / "catalog.json").write_bytes(text.encode() if isinstance(text, str) else text)
     refused = waypost("apply", "catalog.json")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert said in refused.stderr

@@ -27,6 +27,7 @@ def post(registry: Any, body: bytes, *, target: str = TARGET + "ListNamespaces",
     [
         (b"{", "SerializationException"),
         (b"\xff\xfe", "SerializationException"),
+        (b'{"NextToken": "\xff"}', "SerializationException"),
         (b"[]", "SerializationException"),
         (b"null", "SerializationException"),
         (b'{"MaxResults": "many"}', "SerializationException"),
@@ -36,6 +37,7 @@ def post(registry: Any, body: bytes, *, target: str = TARGET + "ListNamespaces",
         (b"[" * 100_000, "SerializationException"),
         (b'{"MaxResults": 0}', "InvalidInput"),
         (b'{"MaxResults": 1e400}', "SerializationException"),
+        (b'{"NextToken": "WyL_IixbXV0="}', "InvalidInput"),  # base64 of what is no UTF-8
     ],
 )
 def test_a_malformed_body_is_refused_in_the_protocols_words(shared_registry: Any, body: bytes, type_: str) -> None:

@@ -35,6 +35,8 @@ def test_a_file_that_is_not_there_or_not_whole_counts_as_none(tmp_path: Path) ->
     assert load_tasks(path, boot="this") == SavedTasks(boot="this")
     path.write_text('{"boot": "this", "tas')
     assert load_tasks(path, boot="this") == SavedTasks(boot="this")
+    path.write_bytes(b'{"boot": "\xff"}')
+    assert load_tasks(path, boot="this") == SavedTasks(boot="this")
 
 
 def test_a_file_is_replaced_as_a_whole_and_nothing_else_is_left(tmp_path: Path) -> None:

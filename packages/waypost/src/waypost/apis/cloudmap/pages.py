@@ -68,7 +68,7 @@ def _scope(call: str, input_: dict[str, Any]) -> str:
 def _after(text: str, scope: str, kinds: tuple[type, ...]) -> Key:
     try:
         token = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=_Token)
-    except (binascii.Error, msgspec.DecodeError, UnicodeEncodeError):
+    except (binascii.Error, msgspec.DecodeError, UnicodeError):
         token = None
     if token is None or token.scope != scope or tuple(type(part) for part in token.after) != kinds:
         raise WireError("InvalidInput", "NextToken is not one that this call gave: start again without it.")

@@ -57,7 +57,7 @@ def read_document(path: Path) -> Document:
         document = msgspec.json.decode(content, type=Document)
     except OSError as error:
         raise Misused(f"cannot read {path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Misused(f"{path}: {error}") from error
     if document.version != VERSION:
         raise Misused(f"{path}: version {document.version} is not known, only {VERSION}")
