@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from omnichannel.messages.model import Channel
@@ -41,12 +43,71 @@ def test_each_channel_may_say_something_of_its_own() -> None:
         "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
         "{% include 'other' %}",
         "{% for a in range(9999) %}{{ 'x' }}{{ long }}{% endfor %}",
+        "{% set a = long %}" + "{% set a = a ~ a %}" * 40 + "{{ a|length }}",
+        "{% set a = long %}" + "{% set a = a + a %}" * 40 + "{{ a|length }}",
+        "{% set a = [1] %}" + "{% set a = a + a %}" * 40 + "{{ a|length }}",
+        "{% set a = [1] %}" + "{% set a = [a, a] %}" * 40 + "{{ a }}",
+        "{% set a = [1] %}" + "{% set a = [a, a] %}" * 40 + "{{ a|tojson }}",
+        "{% set a %}{{ long }}{% endset %}" + "{% set a %}{{ a }}{{ a }}{% endset %}" * 40 + "{{ a|length }}",
+        "{% set a %}{% for n in range(9999) %}" + "x" * 5000 + "{% endfor %}{% endset %}{{ a|length }}",
+        "{% filter upper %}{% for n in range(9999) %}" + "x" * 5000 + "{% endfor %}{% endfilter %}",
+        "{{ ('x'" + "|replace('x', 'xx')" * 40 + ")|length }}",
+        "{{ ('x'" + "|replace('', 'xx')" * 40 + ")|length }}",
+        "{{ ('\\\\'" + "|tojson" * 40 + ")|length }}",
+        "{{ range(9999)|join('" + "x" * 5000 + "')|length }}",
+        "{{ range(9999)|map('replace', '9', '" + "x" * 5000 + "')|list|length }}",
+        "{% for n in range(9999) %}{{ range(9999)|map('abs')|sum }}{% endfor %}",
+        "{% for n in range(9999) %}{{ long|urlize|length }}{% endfor %}",
+        "{% for n in range(9999) %}{{ long|striptags|length }}{% endfor %}",
+        "{% for n in range(9999) %}{{ long.upper()|length }}{% endfor %}",
+        "{{ ('" + "www.a.com " * 1000 + "')|urlize(target='" + "x" * 5000 + "')|length }}",
+        "{{ [1]|batch(1000000000, 'x')|list|length }}",
+        "{{ [1]|slice(1000000000)|list|length }}",
+        "{{ [[1], [2]]|sum(start=[]) }}",
+        "{{ 1|round(1000000000) }}",
+        "{{ [[1]]|tojson(indent=1000000000) }}",
+        "{{ '{:>1000000000}'.format(1) }}",
+        "{{ ''['{:>1000000000}'.format](1) }}",
+        "{% block a %}{{ self.a() }}{{ self.a() }}{% endblock %}",
+        "{% for n in range(9999) %}" + "{{ '' }}" * 5000 + "{% endfor %}",
+        "{% for n in range(9999) %}" + "{% set a = user.name %}" * 2000 + "{% endfor %}",
     ],
 )
 def test_what_a_template_may_not_do_is_refused_soon(text: str) -> None:
+    began = time.process_time()
     with pytest.raises(InvalidTemplate) as raised:
         render(text, {"user": {"name": "Ada"}, "long": "y" * 1000}, field="body")
     assert raised.value.field == "body"
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{{ 'a' ~ 1 ~ none }}{{ 'b' + 'c' }}", "a1Nonebc"),
+        ("{{ items|join(', ') }} {{ items|map('upper')|join(attribute=0) }}", "ab, cd AC"),
+        ("{{ 'tea'|replace('t', 'p') }} {{ 'aaa'|replace('a', 'b', 2) }}", "pea bba"),
+        ("{% for row in [1, 2, 3]|batch(2, 0) %}{{ row }}{% endfor %}", "[1, 2][3, 0]"),
+        ("{% for row in [1, 2, 3]|slice(2) %}{{ row }}{% endfor %}", "[1, 2][3]"),
+        ("{{ 2.345|round(1) }} {{ [1, 2.5]|sum }} {{ {'a': '<'}|tojson }}", '2.3 3.5 {"a": "\\u003c"}'),
+        ("{{ items|map('upper')|sort|first }} {{ missing|default('-') }} {{ 'x'|upper is upper }}", "AB - True"),
+        ("{% set a %}{{ items[0] }}!{% endset %}{{ a }}{% filter upper %}{{ items[1] }}{% endfilter %}", "ab!CD"),
+        ("{{ 'a b'.split()|length }} {{ user.items()|list }} {{ user|dictsort }}", "2 [('n', 1)] [('n', 1)]"),
+        (
+            "{{ 'see www.example.com'|urlize }}",
+            'see <a href="https://www.example.com" rel="noopener">www.example.com</a>',
+        ),
+        ("{% for n in range(9999) %}{{ n|abs }}{% endfor %}", "".join(map(str, range(9999)))),
+    ],
+)
+def test_what_templates_are_made_of_works_within_the_bounds(text: str, shown: str) -> None:
+    assert render(text, {"items": ["ab", "cd"], "user": {"n": 1}}, field="body") == shown
+
+
+def test_html_is_escaped_where_texts_are_joined() -> None:
+    text = "<b>{{ a }}</b>{{ '<i>' ~ a }}{{ ('<u>'|safe) ~ a }}{{ [a, '<s>'|safe]|join('<br>'|safe) }}"
+    shown = "<b>&lt;</b>&lt;i&gt;&lt;<u>&lt;&lt;<br><s>"
+    assert render(text, {"a": "<"}, field="html") == shown
 
 
 def test_numbers_are_still_reckoned_with() -> None:
