@@ -66,6 +66,7 @@ class Component:
         self.pid: int | None = None
         self._module, self._environment, self._sockets = module, environment, sockets
         self._log_path = log
+        self._log_began = log.stat().st_size if log.exists() else 0  # before it stands what earlier platforms said
         self._lifeline, self._stop, self._stop_by_s = lifeline, stop, stop_by_s
         self._line = line  # a socket that each new process gets anew, and the variable that names it
         self._on_change = on_change
@@ -95,7 +96,7 @@ class Component:
             raise StartFailed(
                 f"the {self.name} did not start: {self._failure}",
                 f"see its log {self._log_path}",
-                read_tail(self._log_path),
+                read_tail(self._log_path, since=self._log_began),
             )
 
     async def _keep(self) -> None:
@@ -162,10 +163,13 @@ class Component:
         loop.add_reader(descriptor, said.set)
         try:
             await first_of(said, process.exited, self._stopping, timeout_s=READY_S)
-            return said.is_set() and bool(os.read(descriptor, 1))
+            ready = said.is_set() and bool(os.read(descriptor, 1))
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)
+        if said.is_set() and not ready:  # its end was closed: it is ending, and is asked a moment too early how
+            await first_of(process.exited, self._stopping, timeout_s=READY_S)
+        return ready
 
     async def _end(self) -> None:
         self._stopping.set()

@@ -10,9 +10,9 @@ OCTETS: Final = 8192
 LINE: Final = 1024  # octets that a line is taken to have, at most, when many are read
 
 
-def read_tail(path: Path) -> str:
-    """Return the last lines of a log; empty if there is none."""
-    return "\n".join(line for line in _read(path, OCTETS)[-LINES:] if line.strip())
+def read_tail(path: Path, *, since: int = 0) -> str:
+    """Return the last lines of a log; empty if there is none. ``since``: how long it was when what counts began."""
+    return "\n".join(line for line in _read(path, OCTETS, since)[-LINES:] if line.strip())
 
 
 def read_lines(path: Path, count: int) -> list[str]:
@@ -20,10 +20,11 @@ def read_lines(path: Path, count: int) -> list[str]:
     return _read(path, count * LINE)[-count:] if count else []
 
 
-def _read(path: Path, octets: int) -> list[str]:
+def _read(path: Path, octets: int, since: int = 0) -> list[str]:
     try:
         with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - octets))
+            size = path.stat().st_size
+            log.seek(max(0, size - octets, since if since <= size else 0))  # a shorter log was begun anew meanwhile
             return log.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []

@@ -75,6 +75,13 @@ def test_the_end_of_a_log_is_read(tmp_path: Path) -> None:
     assert read_lines(log, 2) == ["line 18", "line 19"]
     assert read_lines(log, 0) == []
     assert read_tail(log).splitlines() == [f"line {number}" for number in range(12, 20)]
+    begun = log.stat().st_size
+    assert read_tail(log, since=begun) == ""
+    with log.open("a") as more:
+        more.write("line 20\n")
+    assert read_tail(log, since=begun) == "line 20"
+    log.write_text("begun anew\n")
+    assert read_tail(log, since=begun) == "begun anew"
 
 
 @pytest.mark.parametrize(
