@@ -11,7 +11,7 @@ from waypost.catalog.quotas import UNLIMITED, Quotas
 from waypost.health.reach import CheckReach
 from waypost.journal import Retention
 from waypost.journal.retention import DAY_MS
-from waypost.settings import ListenAddress, parse_relaxations
+from waypost.settings import ListenAddress, parse_database_url, parse_relaxations
 
 __all__ = ["PLATFORM_KEY", "RegistrySettings", "SettingInvalid", "read_access_keys"]
 
@@ -60,7 +60,7 @@ class RegistrySettings:
         days = int(number("WAYPOST_HISTORY_DAYS", RETENTION.age_ms // DAY_MS))
         rows = int(number("WAYPOST_HISTORY_ROWS", RETENTION.rows))
         return cls(
-            database_url=environment["WAYPOST_DATABASE_URL"],
+            database_url=_parsed("WAYPOST_DATABASE_URL", parse_database_url, environment["WAYPOST_DATABASE_URL"]),
             feed=Path(environment["WAYPOST_FEED"]),
             account=environment.get("WAYPOST_ACCOUNT", DEFAULT_ACCOUNT),
             retention=_parsed("WAYPOST_HISTORY_DAYS", lambda _: Retention(age_ms=days * DAY_MS, rows=rows), ""),

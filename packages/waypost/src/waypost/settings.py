@@ -16,6 +16,7 @@ __all__ = [
     "RELAXATIONS",
     "ListenAddress",
     "PlatformSettings",
+    "parse_database_url",
     "parse_hosts",
     "parse_listen_addresses",
     "parse_networks",
@@ -76,8 +77,10 @@ class PlatformSettings:
     dns: Mapping[str, str] = field(default_factory=dict)  # variables of the nameserver that flags have set
     balancer_address: ListenAddress = ListenAddress("127.0.0.1", 8000)
     balancer_admin_address: ListenAddress = ListenAddress("127.0.0.1", 8001)
+    balancer: Mapping[str, str] = field(default_factory=dict)  # variables of the balancer that flags have set
     admin_address: ListenAddress = ListenAddress("127.0.0.1", 0)  # the supervisor's metrics and health
     state_dir: Path = Path("var")
+    database_url: str | None = None  # where the registry keeps its journal; None: SQLite in the state directory
     task_network: IPv4Network = TASK_NETWORK  # a /32: one address, a port for each task
     task_port: int = 8080  # of every task whose service names none; 0 is one that is free on every address
     relax: tuple[str, ...] = ("nodata",)
@@ -103,6 +106,26 @@ def parse_listen_addresses(text: str) -> tuple[ListenAddress, ...]:
     if not addresses:
         raise ValueError("give at least one host:port, as in 127.0.0.1:8600,[::1]:8600")
     return addresses
+
+
+def parse_database_url(text: str) -> str:
+    """Return the address of a database as it is.
+
+    :raises ValueError: it names neither a file of SQLite nor a PostgreSQL; it is not repeated, it may hold a password.
+    """
+    from sqlalchemy import make_url  # what --help should not wait for
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = None
+    kind = url.get_backend_name() if url is not None else ""
+    if url is None or kind not in ("sqlite", "postgresql", "postgres"):
+        raise ValueError("the address is neither sqlite:///path nor postgresql://user@host/name")
+    if kind == "sqlite" and url.database in (None, "", ":memory:"):
+        raise ValueError("the address names no file: write sqlite:///path")
+    return text
 
 
 def parse_task_network(text: str) -> IPv4Network:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from waypost.settings import ListenAddress, parse_relaxations, parse_task_network
+from waypost.settings import ListenAddress, parse_database_url, parse_relaxations, parse_task_network
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,19 @@ def test_only_known_rules_can_be_relaxed() -> None:
     assert parse_relaxations("") == ()
     with pytest.raises(ValueError, match="'ttl' cannot be relaxed"):
         parse_relaxations("ttl")
+
+
+@pytest.mark.parametrize(
+    "text", ["sqlite:////srv/registry.db", "postgresql://waypost@db.example/waypost", "postgres://u:p@[::1]:5432/w"]
+)
+def test_the_address_of_a_database_is_taken_as_it_is(text: str) -> None:
+    assert parse_database_url(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "registry.db", "mysql://db.example/waypost", "sqlite://", "sqlite:///:memory:", "postgresql://db.example:x/w"],
+)
+def test_what_is_no_address_of_a_database_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^the address (is neither sqlite:///path|names no file)"):
+        parse_database_url(text)

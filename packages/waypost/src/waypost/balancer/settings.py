@@ -5,13 +5,13 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Final
+from typing import Any, Final
 
 from waypost.balancer.checks import CheckPolicy
 from waypost.balancer.limits import Limits
 from waypost.component import inherited_socket
 
-__all__ = ["BalancerSettings", "SettingInvalid"]
+__all__ = ["BalancerSettings", "SettingInvalid", "parse_variables"]
 
 LISTENER: Final = "WAYPOST_BALANCER_FD"
 ADMIN_LISTENER: Final = "WAYPOST_BALANCER_ADMIN_FD"
@@ -64,13 +64,23 @@ class BalancerSettings:
             namespace=environment[NAMESPACE],
             service=environment[SERVICE],
             registry_url=environment.get(REGISTRY) or None,
-            log_requests=_is_on(environment),
-            limits=Limits(body_bytes=_body_bytes(environment)),
-            checks=_checks(environment),
-            trusted_proxies=_networks(environment),
+            **parse_variables(environment),
             listener=_socket(environment, LISTENER),
             admin_listener=_socket(environment, ADMIN_LISTENER),
         )
+
+
+def parse_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings that a user's own variables decide; those that are not given have their defaults.
+
+    :raises SettingInvalid: a variable is not what it has to be.
+    """
+    return {
+        "log_requests": _is_on(environment),
+        "limits": Limits(body_bytes=_body_bytes(environment)),
+        "checks": _checks(environment),
+        "trusted_proxies": _networks(environment),
+    }
 
 
 def _socket(environment: Mapping[str, str], variable: str) -> socket.socket:

@@ -1,11 +1,10 @@
 """``waypost doctor``: what stands in the way, here and now, and how to mend it."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from waypost.cli import registry_flags
+from waypost.cli import balancer_flags, registry_flags
 from waypost.cli.access import Access, read_run_file
 from waypost.cli.ending import end
 from waypost.cli.options import EndpointUrl, Nameserver, Output, OutputOption, StateDir, checked
@@ -23,12 +22,8 @@ def register(app: typer.Typer) -> None:
 def doctor(
     http_address: registry_flags.HttpAddress = "127.0.0.1:8500",
     dns_address: registry_flags.DnsAddress = "127.0.0.1:8600",
-    balancer_address: Annotated[
-        str, typer.Option(envvar="WAYPOST_BALANCER_ADDRESS", metavar="HOST:PORT", help="The load balancer.")
-    ] = "127.0.0.1:8000",
-    balancer_admin_address: Annotated[
-        str, typer.Option(envvar="WAYPOST_BALANCER_ADMIN_ADDRESS", metavar="HOST:PORT", help="Its metrics and health.")
-    ] = "127.0.0.1:8001",
+    balancer_address: balancer_flags.Address = "127.0.0.1:8000",
+    balancer_admin_address: balancer_flags.AdminAddress = "127.0.0.1:8001",
     database_url: registry_flags.DatabaseUrl = None,
     output: OutputOption = Output.TABLE,
     dns: Nameserver = None,

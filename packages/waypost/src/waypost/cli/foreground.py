@@ -20,7 +20,6 @@ async def run_in_foreground(manifest: Path, settings: PlatformSettings) -> None:
     await run_platform(partial(load_manifest, manifest), settings, inherited=dict(os.environ), report=Report())
 
 
-async def serve_in_foreground(settings: PlatformSettings, database_url: str | None) -> None:
+async def serve_in_foreground(settings: PlatformSettings) -> None:
     """Run a registry with its nameserver to its end. Raises PlatformError."""
-    inherited = dict(os.environ) | ({"WAYPOST_DATABASE_URL": database_url} if database_url else {})
-    await run_node(settings, inherited=inherited, report=Report())
+    await run_node(settings, inherited=dict(os.environ), report=Report())

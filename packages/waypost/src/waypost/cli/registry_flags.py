@@ -13,7 +13,14 @@ import typer
 from waypost.catalog.quotas import Quotas
 from waypost.cli import dns_flags
 from waypost.cli.options import checked
-from waypost.settings import ListenAddress, parse_hosts, parse_listen_addresses, parse_networks, parse_relaxations
+from waypost.settings import (
+    ListenAddress,
+    parse_database_url,
+    parse_hosts,
+    parse_listen_addresses,
+    parse_networks,
+    parse_relaxations,
+)
 
 __all__ = [
     "AccessKeysFile",
@@ -124,7 +131,7 @@ def registry_settings(flags: dict[str, Any]) -> dict[str, Any]:
 
     :raises typer.BadParameter: one has a value that it cannot have.
     """
-    admin = flags["dns_admin_address"]
+    admin, database = flags["dns_admin_address"], flags["database_url"]
     return {
         "http_address": checked("--http-address", ListenAddress.parse, flags["http_address"]),
         "dns_address": checked("--dns-address", parse_listen_addresses, flags["dns_address"]),
@@ -132,6 +139,7 @@ def registry_settings(flags: dict[str, Any]) -> dict[str, Any]:
         "dns_workers": flags["dns_workers"],
         "dns": dns_flags.checked(**{name: flags[name] for name in dns_flags.NAMES}),
         "state_dir": flags["state_dir"],
+        "database_url": checked("--database-url", parse_database_url, database) if database else None,
         "relax": checked("--relax", parse_relaxations, flags["relax"]),
         "check_networks": checked("--check-networks", parse_networks, flags["check_networks"]),
         "account": checked("--account", _parse_account, flags["account"]),

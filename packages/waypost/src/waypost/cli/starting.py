@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from waypost.cli import dns_flags, registry_flags
+from waypost.cli import balancer_flags, dns_flags, registry_flags
 from waypost.cli.ending import end
 from waypost.cli.options import StateDir, checked
 from waypost.settings import ListenAddress, PlatformSettings, parse_task_network
@@ -33,17 +33,17 @@ def up(
     dns_forward: dns_flags.Forward = "",
     dns_forward_networks: dns_flags.ForwardNetworks = "",
     dns_stale_max: dns_flags.StaleMax = "",
-    balancer_address: Annotated[
-        str, typer.Option(envvar="WAYPOST_BALANCER_ADDRESS", metavar="HOST:PORT", help="The load balancer.")
-    ] = "127.0.0.1:8000",
-    balancer_admin_address: Annotated[
-        str, typer.Option(envvar="WAYPOST_BALANCER_ADMIN_ADDRESS", metavar="HOST:PORT", help="Its metrics and health.")
-    ] = "127.0.0.1:8001",
+    balancer_address: balancer_flags.Address = "127.0.0.1:8000",
+    balancer_admin_address: balancer_flags.AdminAddress = "127.0.0.1:8001",
+    balancer_access_log: balancer_flags.AccessLog = "",
+    balancer_body_bytes: balancer_flags.BodyBytes = "",
+    balancer_trusted_proxies: balancer_flags.TrustedProxies = "",
     admin_address: Annotated[
         str,
         typer.Option(envvar="WAYPOST_ADMIN_ADDRESS", metavar="HOST:PORT", help="The supervisor's metrics and health."),
     ] = "127.0.0.1:0",
     state_dir: StateDir = Path("var"),
+    database_url: registry_flags.DatabaseUrl = None,
     task_network: Annotated[
         str,
         typer.Option(
@@ -72,10 +72,12 @@ def up(
 
     Example: waypost up platform.toml --http-address 127.0.0.1:8500
     """
+    flags = locals()
     settings = PlatformSettings(
-        **registry_flags.registry_settings(locals()),
+        **registry_flags.registry_settings(flags),
         balancer_address=checked("--balancer-address", ListenAddress.parse, balancer_address),
         balancer_admin_address=checked("--balancer-admin-address", ListenAddress.parse, balancer_admin_address),
+        balancer=balancer_flags.checked(**{name: flags[name] for name in balancer_flags.NAMES}),
         admin_address=checked("--admin-address", ListenAddress.parse, admin_address),
         task_network=checked("--task-network", parse_task_network, task_network),
         task_port=task_port,
@@ -122,4 +124,4 @@ def serve(
     settings = PlatformSettings(**registry_flags.registry_settings(locals()))
     from waypost.cli.foreground import serve_in_foreground  # imports that --help should not wait for
 
-    end(serve_in_foreground(settings, database_url))
+    end(serve_in_foreground(settings))

@@ -48,9 +48,7 @@ class Parts:
             "registry",
             "waypost.server",
             {
-                "WAYPOST_DATABASE_URL": self._inherited.get(
-                    "WAYPOST_DATABASE_URL", f"sqlite:///{self._state_dir / 'registry.db'}"
-                ),
+                "WAYPOST_DATABASE_URL": self._settings.database_url or f"sqlite:///{self._state_dir / 'registry.db'}",
                 "WAYPOST_ACCOUNT": self._settings.account,
                 "WAYPOST_QUOTAS": str(self._settings.quotas),
                 "WAYPOST_CHECK_NETWORKS": self._settings.check_networks,
@@ -97,6 +95,7 @@ class Parts:
             "balancer",
             "waypost.balancer",
             {
+                **self._settings.balancer,
                 "WAYPOST_BALANCER_NAMESPACE": manifest.namespace,
                 "WAYPOST_BALANCER_SERVICE": name,
                 "WAYPOST_BALANCER_CHECK_PATH": checked,

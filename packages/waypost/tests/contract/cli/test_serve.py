@@ -157,6 +157,9 @@ def test_what_a_node_cannot_use_is_said(tmp_path: Path, node: Node) -> None:
     assert (held.returncode, "is in use by a running platform" in held.stderr) == (5, True)
     open_to_all = refused("--http-address", "0.0.0.0:0")
     assert (open_to_all.returncode, "--allow-unsigned" in open_to_all.stderr) == (2, True)
+    nowhere = refused("--database-url", "mysql://waypost:hidden@db.example/waypost")
+    assert (nowhere.returncode, "'--database-url': the address is neither sqlite" in nowhere.stderr) == (2, True)
+    assert "hidden" not in nowhere.stderr
     newer = refused("--database-url", "postgresql://waypost@127.0.0.1:9/waypost")
     assert (newer.returncode, "the registry did not start" in newer.stderr) == (1, True)
 

@@ -6,14 +6,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from waypost.balancer.settings import ACCESS_LOG, BODY_BYTES, TRUSTED_PROXIES
 from waypost.cli import app
 from waypost.cli.durations import parse_duration
 from waypost.nameserver.settings import VARIABLES
 from waypost.settings import PlatformSettings
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # the app is a group
-SETTINGS = [field.name for field in dataclasses.fields(PlatformSettings) if field.name != "dns"]
+PASSED_ON = ("dns", "balancer")  # variables that a part reads for itself
+SETTINGS = [field.name for field in dataclasses.fields(PlatformSettings) if field.name not in PASSED_ON]
 NAMESERVER = [variable for variable, _ in VARIABLES.values() if variable != "WAYPOST_RELAX"]
+BALANCER = [ACCESS_LOG, BODY_BYTES, TRUSTED_PROXIES]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -30,8 +33,8 @@ def test_the_default_of_a_flag_is_the_default_of_the_setting(name: str) -> None:
     assert str(option.default) == (",".join(map(str, default)) if isinstance(default, tuple) else str(default))
 
 
-@pytest.mark.parametrize("variable", NAMESERVER)
-def test_every_variable_of_the_nameserver_is_a_flag(variable: str) -> None:
+@pytest.mark.parametrize("variable", [*NAMESERVER, *BALANCER])
+def test_every_variable_of_nameserver_and_balancer_is_a_flag(variable: str) -> None:
     name = variable.removeprefix("WAYPOST_").lower()
     option = next(each for each in COMMANDS["up"].params if each.name == name)
     assert option.opts == [f"--{name.replace('_', '-')}"]
@@ -47,12 +50,18 @@ def test_every_variable_of_the_nameserver_is_a_flag(variable: str) -> None:
         ("--dns-rate-limit", "-1", "'-1' is not a whole number"),
         ("--dns-stale-max", "soon", "'soon' is not a number of seconds"),
         ("--dns-address", ",", "give at least one host:port"),
+        ("--balancer-body-bytes", "many", "'many' is not a number of bytes"),
+        ("--balancer-access-log", "maybe", "'maybe' is neither on nor off"),
+        ("--balancer-trusted-proxies", "me", "'me' does not appear to be an IPv4 or IPv6 network"),
+        ("--database-url", "mysql://user:hidden@host/name", "neither sqlite:///path nor postgresql://user@host/name"),
     ],
 )
-def test_what_the_nameserver_cannot_use_is_refused_at_the_start(flag: str, value: str, problem: str) -> None:
+def test_what_a_part_cannot_use_is_refused_at_the_start(flag: str, value: str, problem: str) -> None:
     result = CliRunner().invoke(app, ["up", flag, value], env={"COLUMNS": "200"})
     assert result.exit_code == 2
+    assert f"'{flag}'" in result.output
     assert problem in result.output
+    assert "hidden" not in result.output
 
 
 def test_a_flag_that_cannot_be_used_is_refused() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import ArgumentError
 
 from waypost.cli.checkup.finding import Finding, fail, ok, warn
 from waypost.journal.engines import AWAY, make_engines, words
 from waypost.journal.tables import SCHEMA_VERSION
+from waypost.settings import parse_database_url
 
 __all__ = ["database"]
 
@@ -25,9 +25,9 @@ async def database(url: str | None, state_dir: Path) -> Finding:
     if url is None:
         return _sqlite(state_dir / "registry.db")
     try:
-        target = make_url(url)
-    except ArgumentError:
-        return fail(CHECK, "the address is none", "write sqlite:///path or postgresql://user@host/name")
+        target = make_url(parse_database_url(url))
+    except ValueError as error:
+        return fail(CHECK, str(error), "correct WAYPOST_DATABASE_URL")
     if target.get_backend_name() == "sqlite":
         return _sqlite(Path(target.database or ""))
     return await _postgresql(url)
