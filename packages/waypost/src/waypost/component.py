@@ -12,6 +12,7 @@ import sys
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
+from waypost.log_file import open_log
 from waypost.structured_log import structlog
 from waypost_client.tracing import Tracing, TracingUnavailable
 
@@ -79,7 +80,7 @@ def run_component(main: Coroutine[Any, Any, None]) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(open_log(sys.stderr.fileno())),
         cache_logger_on_first_use=True,
     )
     try:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from waypost.structured_log import structlog
 
+from waypost.log_file import open_log
+
 __all__ = ["log_to"]
 
 
@@ -16,5 +18,5 @@ def log_to(path: Path) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.WriteLoggerFactory(path.open("a", encoding="utf-8", buffering=1)),
+        logger_factory=structlog.WriteLoggerFactory(open_log(str(path))),
     )

@@ -187,7 +187,7 @@ class Supervisor:
             slot.place(life)
         else:
             life.stop("the manifest has no place for it any more")
-        self._spawn(self._live_on(life, process), f"adopted {life.instance}")
+        self._live(self._live_on(life, process), life)
 
     async def _live_on(self, life: TaskLife, process: Process) -> None:
         await life.resume(process)
@@ -213,8 +213,12 @@ class Supervisor:
             await life.start(launch)
             self.roster.retire(life)
 
-        self._spawn(live(), f"{slot.spec.name} {life.instance}")
+        self._live(live(), life)
         return life
+
+    def _live(self, work: Coroutine[Any, Any, None], life: TaskLife) -> None:
+        """See to a life. However that ends, nobody waits for it any more: the platform's end would never come."""
+        self._spawn(work, f"{life.spec.name} {life.instance}").add_done_callback(lambda _: life.over.set())
 
     async def _run_first(self, spec: JobSpec) -> None:
         """Run a job at the start."""
@@ -233,9 +237,9 @@ class Supervisor:
             await first_of(slot.up, slot.done)
         self._ready[spec.name].set()
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         assert self._group is not None
-        self._group.create_task(work, name=name)
+        return self._group.create_task(work, name=name)
 
     def _fail(self, failure: PlatformError) -> None:
         if self._failure is None:

@@ -63,6 +63,35 @@ def test_a_supervisor_without_descriptors_keeps_what_runs_and_recovers(platform:
     assert violations(read_events(platform.folder / "promise")) == []
 
 
+def test_logs_that_take_no_line_stop_nobody(platform: Any, echo: Echo) -> None:
+    logs = platform.state / "logs"
+    logs.mkdir(parents=True)
+    for part in ("platform", "registry", "nameserver", "prober", "balancer"):
+        (logs / f"{part}.log").symlink_to("/dev/full")  # as on a disk without room
+    platform.up(HEAD + '[balancer]\nservice = "web"\n' + echo("web", count=2))
+    pids = platform.run["pids"]
+    killed, left = platform.tasks
+    os.kill(killed["pid"], signal.SIGKILL)
+    platform.eventually(
+        lambda: len(found := platform.discovered("web")) == 2 and killed["instance"] not in found,
+        what="a successor is there",
+    )
+    assert left["instance"] in platform.discovered("web")
+    assert platform.run["pids"] == pids, "no part had to be started again"
+    platform.signal(signal.SIGTERM)
+    assert platform.wait() == 0
+
+
+def test_a_supervisor_that_fails_ends_with_all_that_it_has_started(platform: Any, echo: Echo) -> None:
+    platform.up(HEAD + echo("web", count=2))
+    supervisor = platform.run["pid"]
+    _, hard = resource.prlimit(supervisor, resource.RLIMIT_FSIZE)
+    resource.prlimit(supervisor, resource.RLIMIT_FSIZE, (1, hard))  # what its log of the promise does not expect
+    os.kill(platform.tasks[0]["pid"], signal.SIGKILL)
+    assert platform.wait() == 1
+    platform.eventually(lambda: not platform.pids(), what="nobody is left")
+
+
 def http_exchange(connection: socket.socket) -> bool:
     connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     answer = http.client.HTTPResponse(connection)
