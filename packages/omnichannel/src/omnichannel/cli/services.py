@@ -90,6 +90,8 @@ def on_settings(work: Callable[[Settings], Coroutine[Any, Any, Result]]) -> Resu
 
 
 def _meaning(exc: Exception) -> CommandFailed:
+    if isinstance(exc, DatabaseUnavailable):
+        return Unavailable(f"the database that DATABASE_URL names is out of reach: {exc}")
     return next(meant(str(exc)) for kind, meant in MEANINGS.items() if isinstance(exc, kind))
 
 

@@ -42,7 +42,7 @@ def add_refusals(app: Starlette) -> None:
 
 def field_error(location: Sequence[str | int], detail: str) -> FieldError:
     """Return an error that points at a place: ``("body", "recipients", 0, "address")`` or ``("query", "limit")``."""
-    part, *path = location
+    part, *path = location if location[-1] != "[key]" else location[:-1]  # a name that an object must not have
     if part == "body":
         return {"pointer": "".join(f"/{_escaped(str(step))}" for step in path), "detail": detail}
     return {"parameter": ".".join(str(step) for step in path), "detail": detail}
@@ -69,6 +69,10 @@ def _problem(request: Request, exc: Exception) -> Problem:
             return Problem(503, "unavailable", detail, headers=RETRY_SOON)
         case ServiceCallFailed():
             return Problem(CALL_STATUS.get(type(exc), 502), "service-call", f"{exc}.", headers=RETRY_SOON)
+        case HTTPException(status_code=400) if (
+            exc.__cause__ is not None
+        ):  # what FastAPI's reading of a body stumbled over
+            return Problem(400, "malformed", f"The body is not JSON that can be read: {_stumble(exc.__cause__)}.")
         case HTTPException():
             detail = f"{request.method} {request.url.path}: {exc.detail}."
             return Problem(exc.status_code, "http", detail, headers=exc.headers)
@@ -86,6 +90,15 @@ def invalid(request: Request, errors: Sequence[Any]) -> Problem:
     return Problem(422, "invalid", f"The request has {count}; nothing was stored.", errors=found)
 
 
+def _stumble(cause: BaseException) -> str:
+    match cause:
+        case RecursionError():
+            return "it is nested too deeply"
+        case UnicodeError():
+            return "its octets are no text in UTF-8"
+    return "it holds a number of too many digits"
+
+
 def _body_was_not_read(request: Request, errors: Sequence[Any]) -> bool:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
@@ -100,6 +113,8 @@ def _sentence(error: Any) -> str:
             return "is required"
         case "value_error":
             return str(error["ctx"]["error"])
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return "must be a JSON object"
     return str(error["msg"])
 
 

@@ -112,6 +112,7 @@ async def test_a_time_that_has_passed_means_now(api: httpx2.AsyncClient, send_at
         ({"recipients": [{**HOOK, "name": "Ada"}]}, "/recipients/0/name"),
         ({"sendAt": "2030-01-01T09:00:00Z"}, "/sendAt"),
         ({"a/b~c": 1}, "/a~1b~0c"),
+        ({"variants": {"fax": {"subject": "s", "body": "b"}}}, "/variants/fax"),
     ],
 )
 async def test_a_field_that_is_wrong_is_named_and_nothing_is_stored(
@@ -159,6 +160,27 @@ async def test_a_body_that_is_no_message_is_refused(
     answer = await api.post("/v1/messages", content=body, headers={"content-type": media_type})
     assert answer.status_code == status
     errors_of(answer)
+    if status == 400:
+        assert answer.json()["type"] == "urn:omnichannel:problem:malformed"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"{", "The body is not JSON: "),
+        (b'{"subject": "\xff"}', "The body is not JSON that can be read: its octets are no text in UTF-8."),
+        (b"[" * 100_000, "The body is not JSON that can be read: it is nested too deeply."),
+        (b"9" * 5_000, "The body is not JSON that can be read: it holds a number of too many digits."),
+    ],
+)
+async def test_what_cannot_be_read_as_json_is_told_why(api: httpx2.AsyncClient, body: bytes, told: str) -> None:
+    answer = await api.post("/v1/messages", content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:omnichannel:problem:malformed")
+    assert answer.json()["detail"].startswith(told)
+
+
+async def test_what_is_no_object_is_told_so(api: httpx2.AsyncClient) -> None:
+    assert errors_of(await api.post("/v1/messages", content=b"[]", headers=JSON)) == {"": "must be a JSON object"}
 
 
 @pytest.mark.parametrize("message_id", ["nothing", "01a20bcb-3ae7-7df6-bff1-9ef53806c2c9", "%00", "a" * 5000])

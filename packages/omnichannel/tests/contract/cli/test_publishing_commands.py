@@ -186,6 +186,13 @@ def test_the_database_is_brought_up_to_date(omnichannel: Run, tmp_path: Path) ->
     assert said(omnichannel("db", "upgrade", "-o", "json", DATABASE_URL=url))["revision"]
 
 
+def test_a_database_out_of_reach_is_named_by_its_variable(omnichannel: Run) -> None:
+    refused = omnichannel("keys", "list", DATABASE_URL="postgresql://nobody:hidden@127.0.0.1:9/x")
+    assert refused.returncode == 6
+    assert refused.stderr.startswith("omnichannel: the database that DATABASE_URL names is out of reach: ")
+    assert "hidden" not in refused.stderr
+
+
 def test_one_real_message_tries_a_channel(omnichannel: Run, hooks: str) -> None:
     tried = said(omnichannel("channels", "test", "webhook", "--to", f"{hooks}/hook", "-o", "json"))
     assert tried["answer"].startswith("delivered")
