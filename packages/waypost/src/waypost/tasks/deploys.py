@@ -114,7 +114,8 @@ class Deploys:
         """
         spec = next((each for each in self._supervisor.manifest.jobs if each.name == name), None)
         if spec is None:
-            raise NoSuchTask(name)
+            jobs = ", ".join(each.name for each in self._supervisor.manifest.jobs)
+            raise NoSuchTask(name, "job", f"the manifest has {jobs or 'none'}")
         with self._alone((name,), "a run of it"):
             return await run_job(self._supervisor.roster, spec)
 
@@ -214,14 +215,14 @@ class Deploys:
     def _service(self, name: str) -> ServiceSpec:
         spec = self._supervisor.manifest.service(name)
         if spec is None:
-            raise NoSuchTask(name)
+            raise NoSuchTask(name, "service")
         return spec
 
     def _refuse(self, before: Manifest, manifest: Manifest, only: tuple[str, ...]) -> None:
         known = {each.name for each in manifest.everything}
         for name in only:
             if name not in known:
-                raise NoSuchTask(name)
+                raise NoSuchTask(name, "service and no job", "the manifest says what there is")
         for key in ("namespace", "balancer", "folder"):
             if getattr(before, key) != getattr(manifest, key):
                 raise ManifestInvalid(f"the manifest has another {key} than the platform that runs", "start it anew")

@@ -34,8 +34,10 @@ class NoSuchTask(PlatformError):
 
     exit_code = 3
 
-    def __init__(self, target: str) -> None:
-        super().__init__(f"there is no service and no task {target!r}", "waypost tasks lists what there is")
+    def __init__(
+        self, target: str, what: str = "service and no task", mend: str = "waypost tasks lists what there is"
+    ) -> None:
+        super().__init__(f"there is no {what} {target!r}", mend)
 
 
 class Supervisor:

@@ -106,6 +106,13 @@ def test_stopping_what_is_not_there_is_refused_in_one_line(platform: Any, echo: 
     unknown = platform.command("stop", "api")
     assert unknown.returncode == 3
     assert unknown.stderr == "waypost: there is no service and no task 'api': waypost tasks lists what there is\n"
+    assert platform.command("scale", "api=2").stderr == (
+        "waypost: there is no service 'api': waypost tasks lists what there is\n"
+    )
+    assert platform.command("job", "web").stderr == "waypost: there is no job 'web': the manifest has none\n"
+    assert platform.command("deploy", "api").stderr.endswith(
+        "waypost: there is no service and no job 'api': the manifest says what there is\n"
+    )
 
 
 def test_a_second_signal_skips_the_waits_and_still_leaves_nothing(platform: Any, echo: Echo) -> None:
