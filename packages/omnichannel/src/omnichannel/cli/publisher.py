@@ -154,15 +154,14 @@ def _running(state_dir: Path) -> str | None:
 
 
 def _key(key_file: Path | None) -> str | None:
-    if key_file is None:
-        return os.environ.get("OMNICHANNEL_API_KEY") or None
+    place = "OMNICHANNEL_API_KEY" if key_file is None else str(key_file)
     try:
-        key = key_file.read_text().strip()
+        key = os.environ.get(place, "") if key_file is None else key_file.read_text().strip()
     except (OSError, ValueError) as exc:
         raise Misused(f"the key cannot be read from {key_file}: {getattr(exc, 'strerror', None) or exc}") from exc
     if not key.isascii() or not key.isprintable():
-        raise Misused(f"{key_file} holds no key")
-    return key
+        raise Misused(f"{place} holds no key")
+    return key or None
 
 
 def _told(answer: httpx2.Response) -> str:

@@ -240,6 +240,9 @@ def test_what_cannot_be_done_is_said_with_its_exit_code(
 
 def test_without_a_key_it_is_denied(omnichannel: Run, publisher: RunningPublisher, tmp_path: Path) -> None:
     assert omnichannel("messages", "list", OMNICHANNEL_API_KEY="").returncode == 4
+    for none in ("omni_ü", "omni\nkey"):
+        refused = omnichannel("messages", "list", OMNICHANNEL_API_KEY=none)
+        assert (refused.returncode, refused.stderr) == (2, "omnichannel: OMNICHANNEL_API_KEY holds no key\n")
     (tmp_path / "key").write_text(f"{publisher.key}\n")
     assert omnichannel("messages", "list", "--api-key-file", "key", OMNICHANNEL_API_KEY="").returncode == 0
 

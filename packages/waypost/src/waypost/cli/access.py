@@ -8,7 +8,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from waypost.cli.options import checked
 from waypost.settings import ListenAddress
 
 __all__ = ["AWS", "Access", "read_run_file"]
@@ -26,12 +28,16 @@ class Access:
 
     @classmethod
     def find(cls, endpoint_url: str | None, state_dir: Path, *, dns: str | None = None) -> "Access":
-        """Return what flags, which know the environment, and the state directory say, in that order."""
+        """Return what flags, which know the environment, and the state directory say, in that order.
+
+        :raises typer.BadParameter: what says where the registry is is no address.
+        """
         running = read_run_file(state_dir)
         endpoint = endpoint_url
         if not endpoint:
             address = running.get("http_address")
             endpoint = f"http://{_reached(address)}" if address else DEFAULT
+        endpoint = checked("--endpoint-url", _parse_endpoint, endpoint)
         nameserver = running.get("dns_address")
         return cls(endpoint.rstrip("/"), dns or (_reached(nameserver) if nameserver else None))
 
@@ -48,6 +54,20 @@ def read_run_file(state_dir: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return {name: value for name, value in run.items() if isinstance(value, str)} if isinstance(run, dict) else {}
+
+
+def _parse_endpoint(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is none
+        usable = False
+    if not usable and text != AWS:
+        raise ValueError(
+            f"{text!r} is no address of a registry: give one such as {DEFAULT}, or {AWS}, "
+            "here or in AWS_ENDPOINT_URL_SERVICEDISCOVERY"
+        )
+    return text
 
 
 def _reached(address: str) -> str:

@@ -56,11 +56,15 @@ def foreign_errors(endpoint: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if status == 503:
             raise Unavailable(message or code) from error
+        if code.isdecimal() and status not in (401, 403):  # no error of Cloud Map's: somebody else is there
+            raise _away(endpoint, f"somebody answers, with HTTP status {status}") from error
         raise _of(code, status)(f"{code}: {message}".rstrip(": ")) from error
     except ParamValidationError as error:
         raise Misused(" ".join(str(error).split())) from error
     except (NoCredentialsError, NoRegionError) as error:
-        raise Misused(f"{error} Set AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.") from error
+        raise Misused(
+            f"{str(error).rstrip('.')}: set AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        ) from error
     except BotoCoreError as error:
         raise _away(endpoint, str(error)) from error
     except CallAway as error:

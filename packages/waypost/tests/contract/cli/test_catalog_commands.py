@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -194,6 +196,33 @@ def test_a_registry_that_is_away_is_named(waypost: Any) -> None:
     assert (refused.returncode, refused.stdout) == (6, "")
     assert refused.stderr.startswith(f"waypost: no registry answers at {NOBODY}: start one with waypost up")
     assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("endpoint", ["registry", "http://", "http://127.0.0.1:99999", "ftp://127.0.0.1:8500"])
+def test_what_is_no_address_of_a_registry_is_refused(waypost: Any, endpoint: str) -> None:
+    refused = waypost("namespaces", endpoint=endpoint)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"{endpoint!r} is no address of a registry" in " ".join(refused.stderr.split())
+    assert "Traceback" not in refused.stderr
+
+
+def test_somebody_who_is_no_registry_is_told_of(waypost: Any) -> None:
+    class Somebody(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(405)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Somebody) as somebody:
+        Thread(target=somebody.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{somebody.server_port}"
+        refused = waypost("namespaces", endpoint=address)
+        somebody.shutdown()
+    assert (refused.returncode, refused.stdout) == (6, "")
+    assert refused.stderr.startswith(f"waypost: no registry answers at {address}: ")
+    assert "HTTP status 405" in refused.stderr
 
 
 def test_who_has_no_right_is_told_so_by_either_side_of_the_registry(
