@@ -212,7 +212,7 @@ def test_somebody_who_is_no_registry_is_told_of(waypost: Any) -> None:
             self.send_response(405)
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Somebody) as somebody:
