@@ -5,6 +5,7 @@ anything starts, and so that what arrives while a child is replaced waits in the
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -70,6 +71,14 @@ def open_tracing(service: str, environment: Mapping[str, str]) -> Tracing | None
         return None
 
 
+class _Others(logging.Handler):
+    """What libraries log in the standard library's way, as lines of our own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words, exc_info = record.getMessage(), record.exc_info
+        structlog.get_logger().log(record.levelno, "library.said", by=record.name, words=words, exc_info=exc_info)
+
+
 def run_component(main: Coroutine[Any, Any, None]) -> None:
     """Run a child process's coroutine, on uvloop where it exists, with its log as JSON lines on stderr."""
     structlog.configure(
@@ -83,6 +92,7 @@ def run_component(main: Coroutine[Any, Any, None]) -> None:
         logger_factory=structlog.WriteLoggerFactory(open_log(sys.stderr.fileno())),
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Others()], force=True)
     try:
         import uvloop
     except ImportError:  # there is none for Windows

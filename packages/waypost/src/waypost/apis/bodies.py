@@ -8,10 +8,11 @@ from starlette.types import Receive, Scope
 
 from waypost.apis.cloudmap.errors import WireError
 
-__all__ = ["BODY", "WHOLE", "decode_json", "read_body"]
+__all__ = ["BODY", "CLOSING", "WHOLE", "decode_json", "read_body"]
 
 BODY: Final = 1 << 20  # octets; the largest legal request of Cloud Map's API is far smaller
 WHOLE: Final = "waypost.whole"  # key of a scope whose request has arrived, its body too
+CLOSING: Final = (408, 413)  # statuses after which the rest of a request is not wanted
 BODY_S: Final = 30  # seconds that a body may take to arrive
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from waypost.apis.access.keys import KEY
 from waypost.apis.access.rates import RequestRates
-from waypost.apis.bodies import BODY, decode_json, read_body
+from waypost.apis.bodies import BODY, CLOSING, decode_json, read_body
 from waypost.apis.cloudmap.caller import Caller, identify_caller
 from waypost.apis.cloudmap.errors import WireError, wire_error
 from waypost.cloudmap import CAUSE_HEADER
@@ -34,7 +34,6 @@ STATUS: Final = {
     "ThrottlingException": 429,
     "UnrecognizedClientException": 403,
 }
-CLOSING: Final = (408, 413)  # statuses after which the rest of a request is not wanted
 
 log = structlog.get_logger()
 

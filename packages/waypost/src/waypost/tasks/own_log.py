@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from waypost.structured_log import structlog
-
 from waypost.log_file import open_log
+from waypost.structured_log import structlog
 
 __all__ = ["log_to"]
 

@@ -114,3 +114,12 @@ def test_health_and_metrics_are_told(shared_registry: Any) -> None:
         assert json.loads(answer.read())["status"] == "ok"
     with urllib.request.urlopen(f"{shared_registry.url}/metrics", timeout=10) as answer:
         assert b"waypost_revision" in answer.read()
+
+
+def test_what_is_no_http_leaves_a_line_of_json_in_the_log(shared_registry: Any) -> None:
+    with socket.create_connection(shared_registry.listener.getsockname(), timeout=10) as client:
+        client.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+    lines = [json.loads(line) for line in (shared_registry.state / "registry.log").read_text().splitlines()]
+    said = [each for each in lines if each["event"] == "library.said"]
+    assert {"by": "uvicorn.error", "words": "Invalid HTTP request received."}.items() <= said[-1].items()

@@ -10,7 +10,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from waypost.apis.access.keys import KEY, AccessKey
-from waypost.apis.bodies import decode_json, read_body
+from waypost.apis.bodies import CLOSING, decode_json, read_body
 from waypost.apis.cloudmap.caller import Caller, identify_caller
 from waypost.apis.cloudmap.errors import WireError, wire_error
 from waypost.apis.cloudmap.gate import Gate
@@ -67,7 +67,7 @@ class CloudMapEndpoint:
             raw = await read_body(scope, receive)
         except Exception as error:
             answer = self._refused(next(self._request_id), error)
-            if answer.status == 413:
+            if answer.status in CLOSING:
                 answer.headers.append((b"connection", b"close"))
         else:
             begun = self.answer(headers, raw, scope.get(KEY))
