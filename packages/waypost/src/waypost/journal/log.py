@@ -367,10 +367,7 @@ def _create_tables(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":  # two servers may start at once
         connection.execute(text("SELECT pg_advisory_xact_lock(8500)"))
     tables.metadata.create_all(connection)
-    for former in ("waypost_journal_instance", "waypost_journal_service"):
-        connection.execute(text(f"DROP INDEX IF EXISTS {former}"))
-    for index in tables.journal.indexes:  # a table that was there has those that it was made with
-        connection.execute(CreateIndex(index, if_not_exists=True))
+    _renew_indexes(connection)
     version = connection.execute(select(tables.counter.c.schema_version)).scalar_one_or_none()
     if version is None:
         first = {"id": 1, "revision": 0, "schema_version": tables.SCHEMA_VERSION}
@@ -380,6 +377,18 @@ def _create_tables(connection: Connection) -> None:
             f"the registry's database has schema {version}, and this Waypost knows {tables.SCHEMA_VERSION}: "
             "start the version that wrote it, or give another WAYPOST_DATABASE_URL"
         )
+
+
+def _renew_indexes(connection: Connection) -> None:
+    """Give a journal that was there the indexes that it is searched by today."""
+    for former in ("waypost_journal_instance", "waypost_journal_service"):
+        connection.execute(text(f"DROP INDEX IF EXISTS {former}"))
+    if connection.dialect.name == "postgresql":
+        subject = connection.scalar(text("SELECT to_regclass('waypost_journal_subject')"))
+        if subject is not None:
+            return  # to create it if it is not there would wait for whoever vacuums the table
+    for index in tables.journal.indexes:
+        connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _write_after(connection: Connection, *, statements: Sequence[Statement], seen: int) -> None:
