@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 from tests.browser import DESKTOP, PHONE, Chromium, violations
 from tests.conftest import CHECKOUT, Platform, WebhookReceiver
 
@@ -339,6 +339,17 @@ def test_everybody_can_read_it(
 def assert_readable(page: Page, size: tuple[int, int]) -> None:
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "it is wider than the screen"
+
+
+def test_what_is_typed_before_there_is_anything_to_find_is_found(page: Page, platform: Platform) -> None:
+    held: list[Route] = []
+    page.route("**/openapi.json", lambda route: held.append(route))
+    page.goto(f"{platform.url}/docs")
+    page.get_by_label("Find").fill("echo worker")
+    while not held:
+        page.wait_for_timeout(10)
+    held[0].continue_()
+    expect(page.locator(".operation:visible")).to_have_count(1)
 
 
 def test_a_call_is_tried_on_the_page_of_the_api(unreloaded: Page, platform: Platform) -> None:

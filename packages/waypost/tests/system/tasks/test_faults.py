@@ -88,7 +88,7 @@ def test_a_supervisor_that_fails_ends_with_all_that_it_has_started(platform: Any
     _, hard = resource.prlimit(supervisor, resource.RLIMIT_FSIZE)
     resource.prlimit(supervisor, resource.RLIMIT_FSIZE, (1, hard))  # what its log of the promise does not expect
     os.kill(platform.tasks[0]["pid"], signal.SIGKILL)
-    assert platform.wait() == 1
+    assert platform.wait() in (1, 120)  # Python's word for last words that could not be written either
     platform.eventually(lambda: not platform.pids(), what="nobody is left")
 
 

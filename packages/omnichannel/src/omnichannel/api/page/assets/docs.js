@@ -139,15 +139,18 @@ function draw() {
   byId("operations").replaceChildren(...[...groups].map(([tag, made]) => el("section", { class: "group" }, el("h2", {}, tag), made)));
 }
 
-byId("find").addEventListener("input", (event) => {
-  const words = event.target.value.toLowerCase().split(/\s+/);
+function find() {
+  const words = byId("find").value.toLowerCase().split(/\s+/);
   for (const each of document.querySelectorAll(".operation")) each.hidden = !words.every((word) => each.dataset.words.includes(word));
   for (const each of document.querySelectorAll(".group")) each.hidden = !each.querySelector(".operation:not([hidden])");
-});
+}
+
+byId("find").addEventListener("input", find);
 
 try {
   api = await call("GET", "/openapi.json");
   draw();
+  find(); // what was typed before there was anything to find
 } catch (error) {
   byId("news").textContent = error.message;
 }
