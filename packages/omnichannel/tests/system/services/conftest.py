@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -114,8 +116,14 @@ class Mailbox:
 
 
 def free_port() -> int:
-    with socket.create_server(("0.0.0.0", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, of those that the kernel gives to nobody who does not ask for one.
+
+    A receiver of a test that was given the port of a service, on another address, would be refused as that service.
+    """
+    for port in random.sample(range(20_000, 32_000), 100):
+        with suppress(OSError), socket.create_server(("0.0.0.0", port)):
+            return port
+    raise RuntimeError("no port is free")
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ def test_a_job_of_a_killed_platform_is_ended_and_run_anew(platform: Any, echo: E
 def test_a_crash_loop_says_why(platform: Any, echo: Echo) -> None:
     platform.up(HEAD + echo("web", "exit-later") + echo("api"))
     platform.eventually(lambda: "crash loop: exited with code 4" in platform.output, what="the verdict")
-    assert "    asked once too often" in platform.output
+    platform.eventually(lambda: "    asked once too often" in platform.output, what="its last words")
 
     def waiting() -> Any:
         rows = json.loads(platform.command("tasks", "-o", "json").stdout)
