@@ -4,6 +4,8 @@ from typing import Annotated, Final
 
 import typer
 
+from waypost.cli.options import checked_variables
+
 __all__ = ["NAMES", "AccessLog", "Address", "AdminAddress", "BodyBytes", "TrustedProxies", "checked"]
 
 NAMES: Final = ("balancer_access_log", "balancer_body_bytes", "balancer_trusted_proxies")
@@ -44,10 +46,4 @@ def checked(**flags: str) -> dict[str, str]:
     """
     from waypost.balancer.settings import SettingInvalid, parse_variables  # what --help should not wait for
 
-    variables = {f"WAYPOST_{name.upper()}": value for name, value in flags.items() if value}
-    try:
-        parse_variables(variables)
-    except SettingInvalid as error:
-        flag = "--" + error.variable.removeprefix("WAYPOST_").lower().replace("_", "-")
-        raise typer.BadParameter(error.reason, param_hint=f"'{flag}'") from error
-    return variables
+    return checked_variables(flags, parse_variables, SettingInvalid)

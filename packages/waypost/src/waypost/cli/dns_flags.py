@@ -4,6 +4,8 @@ from typing import Annotated, Final
 
 import typer
 
+from waypost.cli.options import checked_variables
+
 __all__ = [
     "NAMES",
     "AdminAddress",
@@ -116,11 +118,4 @@ def checked(**flags: str) -> dict[str, str]:
     """
     from waypost.nameserver.settings import NameserverSettings  # what --help should not wait for
 
-    variables = {f"WAYPOST_{name.upper()}": value for name, value in flags.items() if value}
-    for variable, value in variables.items():
-        try:
-            NameserverSettings.from_environment({variable: value})
-        except ValueError as error:
-            flag = "--" + variable.removeprefix("WAYPOST_").lower().replace("_", "-")
-            raise typer.BadParameter(str(error).removeprefix(f"{variable}: "), param_hint=f"'{flag}'") from error
-    return variables
+    return checked_variables(flags, NameserverSettings.from_environment)

@@ -1,6 +1,6 @@
 """Flags that several commands share, and how the text of a flag becomes its value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -19,6 +19,7 @@ __all__ = [
     "Service",
     "StateDir",
     "checked",
+    "checked_variables",
     "pairs",
 ]
 
@@ -80,6 +81,24 @@ def checked(flag: str, parse: Callable[[str], T], text: str) -> T:
         return parse(text)
     except ValueError as exc:
         raise typer.BadParameter(str(exc), param_hint=f"'{flag}'") from exc
+
+
+def checked_variables(
+    flags: Mapping[str, str], parse: Callable[[Mapping[str, str]], object], refusal: type[Exception] = ValueError
+) -> dict[str, str]:
+    """Return the variables of the flags that are given, for a process that takes them by its environment.
+
+    :param parse: reads an environment, and refuses a variable in it with ``refusal``, whose text begins with its name.
+    :raises typer.BadParameter: a flag has a value that it cannot have.
+    """
+    variables = {f"WAYPOST_{name.upper()}": value for name, value in flags.items() if value}
+    for variable, value in variables.items():
+        try:
+            parse({variable: value})
+        except refusal as error:
+            flag = "--" + variable.removeprefix("WAYPOST_").lower().replace("_", "-")
+            raise typer.BadParameter(str(error).removeprefix(f"{variable}: "), param_hint=f"'{flag}'") from error
+    return variables
 
 
 def pairs(texts: list[str] | None, flag: str = "--attribute") -> dict[str, str]:
