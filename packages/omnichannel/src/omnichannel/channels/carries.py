@@ -13,7 +13,7 @@ __all__ = [
     "Carries",
 ]
 
-SMS_LENGTH: Final = 1600  # characters that both take, in as many segments as needed
+SMS_LENGTH: Final = 1600  # characters that Twilio and Amazon SNS take, in as many segments as needed
 SLACK_LENGTH: Final = 40_000  # characters of a message's text
 WHATSAPP_LENGTH: Final = 4096  # characters of a text
 FACEBOOK_LENGTH: Final = 63_206  # characters of a post
